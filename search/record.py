@@ -1,0 +1,122 @@
+"""The types of a study's record: its configuration, a trial that was asked for, a trial that has ended."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from search.config import SearchConfig
+from search.space import Point
+from train_fn.config import DatasetSpec, Frozen, TrainConfig
+
+Row = Mapping[str, Any]
+NOT_METRICS = {"done", "status", "cause", "progress", "objective", "seconds", "device"}
+
+
+class DataInfo(Frozen):
+    """What a study was searched on; `train_rows` are those it used."""
+
+    name: str
+    builtin: bool
+    source: str
+    revision: str | None
+    fingerprint: str
+    train_rows: int
+
+
+class StudyConfig(Frozen):
+    """config.yaml of a study."""
+
+    dataset: DataInfo
+    train: TrainConfig
+    search: SearchConfig
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for trials to be comparable; flat, with dotted keys."""
+        data = {"dataset": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint}}
+        return dict(_flatten({**data, **self.train.model_dump(mode="json"), **self.search.identity}))
+
+    def default_name(self, spec: DatasetSpec) -> str:
+        """The set and a hash of the settings: other settings make another study."""
+        digest = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+        return f"{spec.slug[:50]}-{digest[:8]}"
+
+
+class Asked(Frozen):
+    """params.json: a trial that was asked for."""
+
+    trial_id: str
+    number: int
+    params: Point
+    asked: str
+
+
+class TrialRecord(Frozen):
+    """One ended trial: a line of trials.jsonl. `value` is its validation log loss, None when it failed;
+    `curve` holds (percent of the run, lowest validation log loss so far) as the trial sent them."""
+
+    trial_id: str
+    number: int
+    status: Literal["COMPLETE", "PRUNED", "FAILED"]
+    cause: str
+    params: Point
+    value: float | None
+    metrics: dict[str, Any]
+    curve: tuple[tuple[int, float], ...]
+    seconds: float
+    device: str
+    started: str
+    ended: str
+
+
+def record_of(trial: Asked, rows: Sequence[Row], status: str = "", cause: str = "") -> TrialRecord:
+    """The record of a trial that sent `rows`; the last row says how it ended, unless `status` does."""
+    last = dict(rows[-1]) if rows else {}
+    points = [(int(row["progress"]), _loss(row["objective"])) for row in rows]
+    status = status or str(last.get("status", "FAILED"))
+    if status != "FAILED" and not (points and math.isfinite(points[-1][1])):
+        status, cause = "FAILED", cause or "no finite validation log loss"
+    return TrialRecord.model_validate(
+        {
+            **trial.model_dump(exclude={"asked"}),
+            "status": status,
+            "cause": cause or str(last.get("cause", "")),
+            "value": points[-1][1] if status != "FAILED" else None,
+            "metrics": {key: item for key, item in last.items() if key not in NOT_METRICS and _plain(item)},
+            "curve": [point for point in points if math.isfinite(point[1])],
+            "seconds": float(last.get("seconds", 0.0)),
+            "device": str(last.get("device", "")),
+            "started": trial.asked,
+            "ended": now(),
+        }
+    )
+
+
+def best_of(records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """The complete trial with the lowest validation log loss; the earlier one of two equals."""
+    complete = [(record.value, record.number, record) for record in records if record.status == "COMPLETE"]
+    return min(complete, default=(None, None, None))[2]
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _loss(value: float | None) -> float:
+    return math.nan if value is None else float(value)  # JSON has no NaN
+
+
+def _plain(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,174 @@
+"""Run a search: Ray Tune, our sampler, the scheduler and our trials around one study's record.
+
+A search has no state but the record: started on a study with the same settings it continues it, whatever
+ended the one before, and a larger number of trials extends it.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.config import SearchConfig
+from search.interrupt import interruptible, stopper
+from search.machine import Slots, local_ray, slots_of
+from search.record import DataInfo, StudyConfig
+from search.space import check_space
+from search.study import Study, open_study
+from train_fn.config import DatasetSpec, TrainConfig
+from train_fn.storage import Paths
+
+Say = Callable[[str], None]
+Watch = Callable[[Study, StudyConfig, Slots], list[Any]]  # the Tune callbacks that show the search
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a search ended; `interrupted` is the reason, or "" when it is through."""
+
+    study: Study
+    interrupted: str = ""
+    signalled: bool = False
+
+
+def run_search(
+    spec: DatasetSpec,
+    train: TrainConfig,
+    search: SearchConfig,
+    *,
+    paths: Paths,
+    name: str | None,
+    say: Say,
+    watch: Watch,
+) -> Outcome:
+    """Search from the data to the winner. `name` is the study's, None for one made of the settings.
+
+    Raises InputError, and OSError when the record cannot be written.
+    """
+    check_space(search.space, train)
+    study = open_study(paths, name) if name else None
+    data, info = prepare_data(spec, train, paths, say)
+    config = StudyConfig(dataset=info, train=train, search=search)
+    study = study or open_study(paths, config.default_name(spec))
+    constants = {
+        "data": str(data),
+        "train": train.model_dump(mode="json"),
+        "about": {"dataset": info.name, "dataset_revision": info.revision, "train_rows": info.train_rows},
+        "tags": [info.name, "search"],
+        "logs": str(paths.logs / study.name),
+    }
+    say(f"study {study.name}: {study.folder}")
+    with study.locked():
+        study.adopt_config(config)
+        study.repair()
+        return fit(study, config, constants, watch=watch)
+
+
+def prepare_data(spec: DatasetSpec, train: TrainConfig, paths: Paths, say: Say) -> tuple[Path, DataInfo]:
+    """Tokenise once, before any trial: (the cache folder, what the data is)."""
+    from train_fn.cache import open_set, prepare
+    from train_fn.model import resolve_model
+
+    folder = prepare(
+        spec,
+        model=resolve_model(train.model, paths),
+        model_revision=train.model_revision,
+        max_length=train.max_length,
+        paths=paths,
+        say=say,
+    )
+    meta = open_set(folder).meta
+    rows = meta.splits["train"].rows
+    info = DataInfo(
+        name=spec.name,
+        builtin=spec.builtin,
+        source=meta.source,
+        revision=meta.revision,
+        fingerprint=meta.fingerprint,
+        train_rows=min(rows, train.max_rows or rows),
+    )
+    return folder, info
+
+
+def fit(
+    study: Study,
+    config: StudyConfig,
+    constants: dict[str, Any],
+    *,
+    watch: Watch,
+    trainable: type | None = None,
+) -> Outcome:
+    """Run what is left of a study whose lock is held. `trainable` is Trial unless a test has its own."""
+    ended = study.records()
+    if len(ended) >= config.search.trials:
+        return Outcome(study)
+    with (
+        local_ray() as machine,
+        scratch_folder(study) as scratch,
+        interruptible(study, config.search.time_budget) as interrupt,
+    ):
+        from search.sampler import StudySearch
+        from search.scheduler import Asha
+        from search.trial import Trial
+
+        slots = slots_of(config.search, machine)
+        space = {
+            **constants,
+            "study": str(study.folder),
+            "resources": slots.resources,
+            "hang_seconds": config.search.hang_minutes * 60,
+        }
+        scheduler = Asha(config.search, ended)
+        sampler = StudySearch(study, config, lambda: bool(interrupt.reason), scheduler.causes)
+        stop = stopper(lambda: interrupt.overdue() or sampler.failure is not None)
+        run_config = _run_config(scratch, stop, watch(study, config, slots))
+        _tune(trainable or Trial, space, _tune_config(sampler, scheduler, slots), run_config)
+        if sampler.failure:
+            raise sampler.failure
+        return Outcome(study, interrupt.reason, interrupt.signalled)
+
+
+def _tune(trainable: type, space: dict[str, Any], tune_config: Any, run_config: Any) -> None:
+    from ray.tune import Tuner
+
+    Tuner(trainable, param_space=space, tune_config=tune_config, run_config=run_config).fit()
+
+
+def _tune_config(sampler: Any, scheduler: Any, slots: Slots) -> Any:
+    from ray.tune import TuneConfig
+
+    return TuneConfig(
+        search_alg=sampler,
+        scheduler=scheduler,
+        num_samples=-1,  # the sampler says when the study is through
+        max_concurrent_trials=slots.count,  # no trial is drawn before there is room for it
+        reuse_actors=True,
+    )
+
+
+def _run_config(scratch: Path, stop: Any, callbacks: list[Any]) -> Any:
+    from ray.tune import CheckpointConfig, FailureConfig, RunConfig
+
+    return RunConfig(
+        name="tune",
+        storage_path=str(scratch),
+        stop=stop,
+        callbacks=callbacks,
+        verbose=0,
+        failure_config=FailureConfig(max_failures=0),
+        checkpoint_config=CheckpointConfig(checkpoint_at_end=False),  # a trial's checkpoints are its own
+    )
+
+
+@contextmanager
+def scratch_folder(study: Study) -> Iterator[Path]:
+    """Where Tune writes what nobody reads; what a killed search left there goes too."""
+    folder = study.folder / ".ray"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,190 @@
+"""Our OptunaSearch: trials keep our ids; what Tune reports goes into the study's record, then to Optuna.
+
+How Tune 2.60 tells a searcher of an end, read in its controller: a row with `done` and a stop by the
+scheduler both arrive as `on_trial_complete(result=last row)`, and that row not as `on_trial_result`; an actor
+that died or raised arrives as `on_trial_complete(error=True)`; a stop of the whole experiment not at all.
+Our last row carries `status`, so a last row without one is the scheduler's stop: PRUNED.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ray.air.constants import TRAINING_ITERATION
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+
+from search.history import draw, ended_trial, running_trial
+from search.record import Asked, StudyConfig, TrialRecord, record_of
+from search.scheduler import METRIC, MODE
+from search.space import Point, define_by_run
+from search.study import Study
+from train_fn.errors import InputError
+
+INTERRUPTED = "INTERRUPTED"
+WORKER_TRIES = 3
+
+
+class StudySearch(OptunaSearch):  # type: ignore[misc]
+    """Continues the unfinished trials of a study, then draws new ones, and records every end.
+
+    `failure` is what makes going on pointless, for the runner to raise: Tune would take an error here for the
+    trial's own.
+    """
+
+    def __init__(
+        self, study: Study, config: StudyConfig, stopping: Callable[[], bool], causes: Mapping[str, str]
+    ) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.failure: OSError | InputError | None = None
+        self._study = study
+        self._config = config
+        self._stopping = stopping
+        self._causes = causes
+        self._records = study.records()
+        self._unfinished = study.unfinished()
+        self._next = max(study.asked(), default=-1) + 1
+        self._running: dict[str, Asked] = {}
+        self._rows: dict[str, list[Mapping[str, Any]]] = {}
+        self._lost: Counter[int] = Counter()
+        super().__init__(
+            space=define_by_run(config.search.space),
+            metric=METRIC,
+            mode=MODE,
+            sampler=optuna.samplers.RandomSampler(seed=0),  # draws nothing: every point is fixed by `draw`
+            study_name=study.name,
+            storage=_fresh_storage(study),
+        )
+        self._optuna_ids = self._rebuild()
+
+    def _rebuild(self) -> dict[int, int]:
+        """Fill Optuna's storage from the record; return its id of each unfinished trial."""
+        trials = {record.number: ended_trial(record, self._config.search) for record in self._records}
+        trials |= {trial.number: running_trial(trial, self._config.search) for trial in self._unfinished}
+        self._ot_study.add_trials([trial for _, trial in sorted(trials.items())])
+        ids = {trial.user_attrs["trial_id"]: trial._trial_id for trial in self._ot_study.get_trials()}
+        return {trial.number: ids[trial.trial_id] for trial in self._unfinished}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """An unfinished trial's configuration, else a new one's; FINISHED when the study is through.
+
+        None while the last trials run: one that loses its worker before it began is given out again.
+        """
+        import optuna
+
+        if self._stopping() or self.failure:
+            return str(Searcher.FINISHED)
+        if len(self._records) + len(self._running) >= self._config.search.trials:
+            return None if self._running else str(Searcher.FINISHED)
+        try:
+            trial = self._unfinished.pop(0) if self._unfinished else self._ask()
+            if trial is None:
+                return str(Searcher.FINISHED)
+            optuna_id = self._optuna_ids[trial.number]
+            self._ot_trials[trial_id] = optuna.trial.Trial(self._ot_study, optuna_id)
+            super().suggest(trial_id)
+        except (OSError, optuna.exceptions.StorageInternalError) as error:
+            self._fail(error)
+            return str(Searcher.FINISHED)
+        self._running[trial_id], self._rows[trial_id] = trial, []
+        return {"number": trial.number, "params": trial.params.model_dump()}
+
+    def _ask(self) -> Asked | None:
+        """A new trial: recorded first, then RUNNING in Optuna's storage. None when no point is left."""
+        search, seed = self._config.search, self._config.train.seed
+        running = sorted(self._running.values(), key=lambda trial: trial.number)
+        default = Point.of(self._config.train) if self._next == 0 else None
+        point = default or draw(search, seed, self._next, self._records, running)
+        if point is None:
+            return None
+        trial = self._study.ask(self._next, point)
+        self._next += 1
+        self._ot_study.add_trial(running_trial(trial, search))
+        self._optuna_ids[trial.number] = self._ot_study.get_trials(deepcopy=False)[-1]._trial_id
+        return trial
+
+    def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """Keep the row; tell Optuna the objective at a whole percent of the run, its step being an int."""
+        import optuna
+
+        row = row_of(result)
+        self._rows[trial_id].append(row)
+        if not math.isfinite(row["objective"]):
+            return
+        step = {METRIC: row["objective"], TRAINING_ITERATION: int(row["progress"])}
+        try:
+            super().on_trial_result(trial_id, step)
+        except optuna.exceptions.StorageInternalError as error:
+            self._fail(error)
+
+    def on_trial_complete(
+        self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Record the end and tell Optuna: COMPLETE with its value, PRUNED with its curve, or FAIL."""
+        trial = self._running.get(trial_id)
+        last = row_of(result) if result and not error else {}
+        if trial is None or last.get("status") == INTERRUPTED or (error and self._stopping()):
+            return
+        if error and not self._study.trial_lock(trial.number).exists():
+            self._give_back(trial_id)
+            return
+        if last:
+            self.on_trial_result(trial_id, result or {})
+        cause = self._causes.get(trial_id, "the worker was lost") if error else ""
+        status = "FAILED" if error else str(last.get("status", "PRUNED"))
+        record = record_of(trial, self._rows[trial_id], status, cause)
+        try:
+            self._study.end(record)
+        except OSError as failure:
+            self._fail(failure)
+            return
+        del self._running[trial_id]
+        self._records.append(record)
+        self._tell(trial_id, record)
+
+    def _give_back(self, trial_id: str) -> None:
+        """A worker died before the trial began in it, so the cause is not the trial's: give it out again."""
+        trial = self._running.pop(trial_id)
+        self._lost[trial.number] += 1
+        if self._lost[trial.number] >= WORKER_TRIES:
+            cause = self._causes.get(trial_id, "unknown")
+            self.failure = InputError(f"no worker can be started for trial {trial.number}: {cause}")
+        self._unfinished.insert(0, trial)
+
+    def _tell(self, trial_id: str, record: TrialRecord) -> None:
+        """The base class logs what a storage refuses; the next start rebuilds it anyway."""
+        self._ot_trials[trial_id].set_user_attr("cause", record.cause)
+        value = {METRIC: record.value} if record.status == "COMPLETE" else None
+        super().on_trial_complete(trial_id, value, error=record.status == "FAILED")
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = error if isinstance(error, OSError) else _explain(self._study, error)
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Tune's own snapshots hold nothing of ours: the record is what a search is continued from."""
+
+
+def row_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The worker's row inside Tune's result, which is flattened when it comes from the controller."""
+    nested = result.get("row")
+    if isinstance(nested, Mapping):
+        return dict(nested)
+    return {key.removeprefix("row/"): value for key, value in result.items() if key.startswith("row/")}
+
+
+def _explain(study: Study, error: Exception) -> InputError:
+    return InputError(
+        f"{study.folder / 'optuna.db'} cannot be written: {error}\n"
+        "free some space or end what locks it; the same command goes on, and nothing finished is lost"
+    )
+
+
+def _fresh_storage(study: Study) -> Any:
+    from optuna.storages import RDBStorage
+
+    for old in study.folder.glob("optuna.db*"):
+        old.unlink()
+    return RDBStorage(f"sqlite:///{study.folder / 'optuna.db'}")

@@ -1,0 +1,55 @@
+"""Ray's ASHA over the percentage of a run, with the rungs rebuilt from the record."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from ray.tune.schedulers import AsyncHyperBandScheduler
+
+from search.config import SearchConfig
+from search.record import TrialRecord
+
+METRIC, MODE, TIME = "objective", "min", "progress"
+
+
+class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
+    """Stops a trial that is not among the best `1 / reduction_factor` at a rung.
+
+    `stop_last_trials=False` does two things, read in Ray 2.60: a row at 100 % that is not the last one does
+    not end its trial, and a rung that a trial skipped (its evaluations being further apart than the rungs) is
+    not filled with a later value.
+    """
+
+    def __init__(self, search: SearchConfig, ended: Iterable[TrialRecord]) -> None:
+        super().__init__(
+            time_attr=TIME,
+            metric=METRIC,
+            mode=MODE,
+            max_t=100,
+            grace_period=search.grace_percent,
+            reduction_factor=search.reduction_factor,
+            stop_last_trials=False,
+        )
+        self.causes: dict[str, str] = {}
+        for record in ended:
+            self._replay(record)
+
+    def _replay(self, record: TrialRecord) -> None:
+        """Enter an ended trial's curve; unfinished trials send theirs again and are judged again."""
+        trial: Any = SimpleNamespace(trial_id=record.trial_id)
+        self.on_trial_add(None, trial)
+        for progress, objective in record.curve:
+            self.on_trial_result(None, trial, {TIME: progress, METRIC: objective})
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Keep why a worker was lost, for the sampler: Tune tells it next, without a cause."""
+        self.causes[trial.trial_id] = _cause(Path(trial.error_file).read_text(encoding="utf-8"))
+
+
+def _cause(error: str) -> str:
+    """One line of the error file that Tune writes for a trial."""
+    if detail := re.search(r"Worker exit detail: ([^.\n]*)", error):
+        return f"the worker process died: {detail[1]}"
+    return error.strip().splitlines()[-1]

@@ -1,0 +1,193 @@
+"""One trial: a TorchTrainer run in local mode, inside a Tune worker that stays warm from trial to trial.
+
+The worker's one training thread runs trial after trial, so that what a process holds (the tokenised data, the
+4-bit base, the CUDA context) is made once. Rows go to Tune through a queue; a stop goes the other way through
+`stopped`, which the training reads at every micro-batch. Nothing that a training does can raise in Tune's
+face, for that would cost the warm worker; only silence does.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ray.tune import PlacementGroupFactory, Trainable
+
+from search.space import Point
+from search.study import Study
+from train_fn.config import PROJECT_NAME, TrainConfig
+
+Row = dict[str, Any]
+POLL_SECONDS = 1.0
+STOP_SECONDS = 8.0  # Tune kills a worker 10 s after it asked it to stop
+
+
+@dataclass
+class Run:
+    """One training in flight: `stop` is "" until the training shall end, then the reason."""
+
+    job: Any
+    stop_file: Path
+    stop: str = ""
+    alive: float = field(default_factory=time.monotonic)
+    rows: "queue.SimpleQueue[Row]" = field(default_factory=queue.SimpleQueue)
+    last: Row = field(default_factory=dict)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def send(self, row: Mapping[str, Any]) -> None:
+        """Take a row from the training; also a sign of life."""
+        self.alive = time.monotonic()
+        self.last = dict(row)
+        self.rows.put(self.last)
+
+    def stopped(self) -> str:
+        """Why the training shall end now: "", PRUNED or INTERRUPTED; also a sign of life."""
+        self.alive = time.monotonic()
+        if not self.stop and self.stop_file.exists():
+            self.stop = "INTERRUPTED"
+        return self.stop
+
+
+class Trial(Trainable):  # type: ignore[misc]
+    """The trainable of every search. `config` is made by `runner.trial_space` and the sampler."""
+
+    @classmethod
+    def default_resource_request(cls, config: Mapping[str, Any]) -> PlacementGroupFactory:
+        """CPUs and GPUs of one slot."""
+        return PlacementGroupFactory([dict(config["resources"])])
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Start the training thread and the first trial; the slow imports come before either."""
+        import ray.train.torch  # noqa: F401
+
+        self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
+        threading.Thread(target=self._serve, name="training", daemon=True).start()
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """End what still runs and begin the next trial in this process."""
+        if not self._end():
+            raise RuntimeError("the worker still hangs in the trial before")
+        self._begin(new_config)
+        return True
+
+    def step(self) -> Row:
+        """The next row of the trial. Raises RuntimeError when it shows no sign of life for too long."""
+        run = self._run
+        while True:
+            try:
+                row = run.rows.get(timeout=POLL_SECONDS)
+                break
+            except queue.Empty:
+                silence = time.monotonic() - run.alive
+                if silence > self._hang_seconds:
+                    raise RuntimeError(f"the trial showed no sign of life for {silence:.0f} s") from None
+        return {
+            "progress": row["progress"],
+            "objective": row["objective"],
+            "done": bool(row.get("done")),
+            "row": row,
+        }
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: a trial's checkpoints are its own, in its folder. Tune wants the method to exist."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing, for the same reason."""
+
+    def cleanup(self) -> None:
+        """The worker is about to go: let the training end and W&B write what it holds."""
+        self._end()
+        self.close()
+
+    def train_job(self, job: Any, send: Callable[[Row], None], stopped: Callable[[], str]) -> None:
+        """Train; runs in the training thread. Tests put a training of their own here."""
+        from train_fn.worker import run
+
+        run(job, send, stopped)
+
+    def make_job(self, config: Mapping[str, Any]) -> Any:
+        """What the training needs to know of its trial."""
+        from train_fn.tracking import RunInfo
+        from train_fn.worker import Job
+
+        study, number = Study(Path(config["study"])), int(config["number"])
+        train = Point.model_validate(config["params"]).apply(TrainConfig.model_validate(config["train"]))
+        tracking = RunInfo(
+            id=study.trial_id(number),
+            name=study.trial_id(number),
+            group=study.name,
+            job_type="trial",
+            project=PROJECT_NAME,
+            config={**train.model_dump(mode="json"), **config["about"]},
+            tags=tuple(config["tags"]),
+            folder=Path(config["logs"]),
+        )
+        return Job(
+            run_id=study.trial_id(number),
+            folder=study.trial_folder(number),
+            train=train,
+            data=Path(config["data"]),
+            tracking=tracking,
+            score_test=False,
+            memory_fraction=float(config["resources"].get("GPU", 1.0)),
+        )
+
+    def close(self) -> None:
+        """Wait for W&B's background thread."""
+        from train_fn.tracking import close_all
+
+        close_all()
+
+    def _begin(self, config: Mapping[str, Any]) -> None:
+        self._study, self._number = Study(Path(config["study"])), int(config["number"])
+        self._hang_seconds = float(config["hang_seconds"])
+        self._run = Run(job=self.make_job(config), stop_file=self._study.stop_file)
+        self._runs.put(self._run)
+
+    def _end(self) -> bool:
+        """Stop the run in flight; whether it did. The driver records a pruned trial before it stops it."""
+        run = self._run
+        if not run.ended.is_set() and not run.last.get("done"):
+            records = self._study.records()
+            pruned = any(record.number == self._number and record.status == "PRUNED" for record in records)
+            run.stop = run.stop or ("PRUNED" if pruned else "INTERRUPTED")
+        return run.ended.wait(STOP_SECONDS if run.stop == "INTERRUPTED" else self._hang_seconds)
+
+    def _serve(self) -> None:
+        """The training thread: one TorchTrainer run a trial, whatever happens in it."""
+        while True:
+            run = self._runs.get()
+            try:
+                self._fit(run)
+            except BaseException as error:
+                run.send(_failed(run, f"{type(error).__name__}: {error}"))
+            else:
+                if not run.last.get("done"):
+                    run.send(_interrupted(run))
+            finally:
+                run.ended.set()
+
+    def _fit(self, run: Run) -> None:
+        from filelock import FileLock
+        from ray.train import ScalingConfig
+        from ray.train.torch import TorchTrainer
+
+        def train_fn(_: dict[str, Any]) -> None:
+            self.train_job(run.job, run.send, run.stopped)
+
+        with FileLock(self._study.trial_lock(int(run.job.folder.name))):
+            TorchTrainer(train_fn, train_loop_config={}, scaling_config=ScalingConfig(num_workers=0)).fit()
+
+
+def _failed(run: Run, cause: str) -> Row:
+    last = {"progress": 0, **run.last, "objective": float("nan")}
+    return {**last, "done": True, "status": "FAILED", "cause": cause}
+
+
+def _interrupted(run: Run) -> Row:
+    last = {"progress": 0, "objective": float("nan"), **run.last}
+    return {**last, "done": True, "status": "INTERRUPTED", "cause": ""}

@@ -1,0 +1,125 @@
+"""Search the hyperparameters on one data set:  python search/tune.py --dataset 100k
+
+The same command again continues a search that was stopped; a larger --trials extends a finished one.
+"""
+
+import errno
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from search.runner import Outcome
+    from train_fn.config import DatasetSpec
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command(help=__doc__)
+def tune(
+    dataset: Annotated[str, typer.Option(help="10k, 100k, 1M, 2M, sample, or a folder")],
+    trials: Annotated[int | None, typer.Option(help="how many trials the study shall have [20]")] = None,
+    time_budget: Annotated[str | None, typer.Option(help="stop cleanly then: 8h, 90m, 1h30m")] = None,
+    study: Annotated[str | None, typer.Option(help="the study's name [made of the set and settings]")] = None,
+    max_rows: Annotated[int | None, typer.Option(help="train on so many rows [all]")] = None,
+    gpus_per_trial: Annotated[float | None, typer.Option(help="below 1, trials share a GPU [1]")] = None,
+    model: Annotated[str | None, typer.Option(help="a Hub name or a folder [Qwen/Qwen3-0.6B]")] = None,
+    seed: Annotated[int | None, typer.Option(help="of the sampler and the training [42]")] = None,
+    output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="override configs/train.yaml or search.yaml"),
+    ] = None,
+) -> None:
+    flags = {
+        "trials": trials,
+        "time_budget": time_budget,
+        "max_rows": max_rows,
+        "gpus_per_trial": gpus_per_trial,
+        "model": model,
+        "seed": seed,
+    }
+    with explained():
+        _search(dataset, study, output, set_ or [], flags)
+
+
+def _search(
+    dataset: str, study: str | None, output: Path | None, sets: list[str], flags: dict[str, Any]
+) -> None:
+    from search.config import resolve
+    from train_fn.config import find_dataset, parse_sets
+    from train_fn.storage import Paths
+
+    spec = find_dataset(dataset)
+    train, search = resolve(spec, parse_sets(sets), flags)
+    paths = Paths.of(output)
+
+    from search.runner import run_search
+    from search.view import SearchView, summary
+    from train_fn.tracking import sync_hint
+
+    outcome = run_search(
+        spec,
+        train,
+        search,
+        paths=paths,
+        name=study,
+        say=typer.echo,
+        watch=lambda *about: [SearchView(*about)],
+    )
+    for line in summary(outcome.study):
+        typer.echo(line)
+    if hint := sync_hint(paths.logs / outcome.study.name):
+        typer.echo(f"W&B      runs are offline; upload them with: {hint}")
+    if outcome.interrupted:
+        typer.echo(f"stopped  {outcome.interrupted}; nothing is lost, the same command goes on")
+    typer.echo(f"next     {_next_command(outcome, spec, output)}")
+    if outcome.signalled:
+        raise typer.Exit(130)  # so that `tune && promote` does not promote half a search
+
+
+def _next_command(outcome: "Outcome", spec: "DatasetSpec", output: Path | None) -> str:
+    if outcome.interrupted:
+        return shlex.join(["python", *sys.argv])
+    target = spec.name if spec.builtin else "2M"
+    where = ["--output", str(output)] if output else []
+    return shlex.join(["python", "search/promote.py", "--best", "--dataset", target, *where])
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what the user can mend into one message and exit code 2."""
+    from train_fn.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        typer.echo(
+            f"error: no space left to write {error.filename or 'the record'}; free some and go on "
+            "with the same command: nothing finished is lost",
+            err=True,
+        )
+        raise typer.Exit(2) from error
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 2 for a bad input."""
+    try:
+        app(args=None if argv is None else list(argv))
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

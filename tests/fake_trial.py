@@ -1,0 +1,114 @@
+"""A search without training: real Ray, real Tune, real Optuna, and a curve that a formula draws.
+
+The formula looks at the parameters only, so that a resumed trial sends what an undisturbed one sends.
+`python -m fake_trial STUDY TRIALS` runs one search, for tests that kill it.
+"""
+
+import json
+import math
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.config import SearchConfig
+from search.record import DataInfo, StudyConfig
+from search.runner import Outcome, fit
+from search.study import Study
+from search.trial import Trial
+from train_fn.config import TrainConfig
+from train_fn.storage import append_line, read_lines, write_json
+
+
+@dataclass(frozen=True)
+class FakeJob:
+    folder: Path
+    params: dict[str, Any]
+    plan: dict[str, Any]
+
+
+def loss_at(params: dict[str, Any], percent: int) -> float:
+    """Lowest at a learning rate of 3e-4, falling over the run."""
+    distance = abs(math.log10(params["learning_rate"]) + 3.5)
+    return 0.2 + distance + 0.5 * (1 - percent / 100)
+
+
+class FakeTrial(Trial):
+    """`plan` says, by trial number: seconds a row, and which trials go wrong and how."""
+
+    def make_job(self, config: Any) -> FakeJob:
+        study = Study(Path(config["study"]))
+        return FakeJob(study.trial_folder(config["number"]), config["params"], config["plan"])
+
+    def close(self) -> None:
+        pass
+
+    def train_job(self, job: FakeJob, send: Any, stopped: Any) -> None:
+        number = str(int(job.folder.name))
+        wrong = job.plan.get("wrong", {}).get(number)
+        append_line(job.folder / "starts.jsonl", {"pid": os.getpid(), "time": time.time()})
+        rows = read_lines(job.folder / "curve.jsonl")
+        for row in rows:
+            send(row)
+        for percent in range(10 * len(rows) + 10, 100, 10):
+            until = time.monotonic() + job.plan.get("seconds", 0.05)
+            while time.monotonic() < until or wrong == "hang":
+                if wrong != "hang" and stopped():
+                    write_json(job.folder / "stopped.json", stopped())
+                    return
+                time.sleep(0.01)
+            if wrong == "nan" and percent == 20:
+                send(self.end(job, percent, "FAILED", "nan loss"))
+                return
+            if wrong == "die" and percent == 20:
+                os._exit(1)
+            if wrong == "raise":
+                raise ValueError("bad luck")
+            row = {"progress": percent, "objective": loss_at(job.params, percent), "seconds": percent / 10.0}
+            half = job.folder / "half.tmp"  # the time between a checkpoint's two renames, so to speak
+            half.touch()
+            time.sleep(job.plan.get("slow_write", 0.0))
+            append_line(job.folder / "curve.jsonl", row)
+            half.unlink()
+            send(row)
+        send(self.end(job, 100, "COMPLETE", ""))
+
+    def end(self, job: FakeJob, percent: int, status: str, cause: str) -> dict[str, Any]:
+        objective = math.nan if status == "FAILED" else loss_at(job.params, 100)
+        row = {
+            "progress": percent,
+            "objective": objective,
+            "accuracy": 0.5,
+            "seconds": 10.0,
+            "device": "cpu",
+            "done": True,
+            "status": status,
+            "cause": cause,
+        }
+        write_json(job.folder / "result.json", row)
+        return row
+
+
+def config_of(trials: int, **search: Any) -> StudyConfig:
+    data = DataInfo(
+        name="fake", builtin=False, source="nowhere", revision=None, fingerprint="0", train_rows=100
+    )
+    return StudyConfig(
+        dataset=data, train=TrainConfig(), search=SearchConfig(trials=trials, startup_trials=3, **search)
+    )
+
+
+def search_fake(folder: Path, trials: int, plan: dict[str, Any], **search: Any) -> Outcome:
+    study, config = Study(folder), config_of(trials, **search)
+    with study.locked():
+        study.adopt_config(config)
+        study.repair()
+        return fit(study, config, {"plan": plan}, watch=lambda *_: [], trainable=FakeTrial)
+
+
+if __name__ == "__main__":
+    from fake_trial import search_fake as run  # not this __main__, whose classes Ray would pickle by value
+
+    print(run(Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])).interrupted)

@@ -1,0 +1,45 @@
+"""A set of four rows a split whose words are single letters, and a tokenizer of one token a letter."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from train_fn.cache import prepare
+from train_fn.config import DatasetSpec
+from train_fn.storage import Paths
+
+WORDS = ["<pad>", "<end>", *"abcdefgh"]
+
+
+def write_tokenizer(folder: Path, words: list[str]) -> Path:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: index for index, word in enumerate(words)}
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.post_processor = processors.TemplateProcessing(single="$A <end>", special_tokens=[("<end>", 1)])
+    PreTrainedTokenizerFast(
+        tokenizer_object=backend, pad_token="<pad>", eos_token="<end>", model_max_length=512
+    ).save_pretrained(folder)
+    return folder
+
+
+def write(path: Path, texts: list[str]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    labels = ["AI_Generated", "Human_Written", "Human_Written", "Human_Written"]
+    domains, models = ["wiki", "news", None, "wiki"], ["gpt4", "human", "human", "human"]
+    pq.write_table(pa.table({"text": texts, "label": labels, "domain": domains, "model": models}), path)
+
+
+def make(source: Path, tokenizer: Path, **changes: Any) -> tuple[Path, list[str]]:
+    said: list[str] = []
+    options = {"model": str(tokenizer), "model_revision": None, "max_length": 5, **changes}
+    spec = DatasetSpec(name="Set", path=source, published_train_counts=(1, 4))
+    return prepare(spec, paths=Paths(source.parent / "output"), say=said.append, **options), said
+
+
+def left_behind(source: Path) -> list[Path]:
+    return sorted((source.parent / "tokenized_cache" / "set").glob(".*.tmp"))

@@ -1,0 +1,178 @@
+"""What a run is made of: the data set and the training configuration, and how YAML and --set become them.
+
+Precedence: defaults < configs/train.yaml < the data set's own `train:` section < --set key=value.
+Imports no torch, so that a command line can check its input before anything heavy is loaded.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from train_fn.errors import InputError
+from train_fn.storage import CONFIGS
+
+LABELS = ("AI_Generated", "Human_Written")
+SEVEN_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+PROJECT_NAME = "Vizuara AI Human Content Detection Qwen 3 0.6B Finetuning"
+
+Model = TypeVar("Model", bound=BaseModel)
+Weights = tuple[float, float]
+
+
+class Frozen(BaseModel):
+    """Validated once at the edge, then never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class DatasetSpec(Frozen):
+    """One data set: where its rows come from and what is known of it beforehand."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    hub_id: str | None = None
+    revision: str | None = None
+    path: Path | None = None
+    rank: int = Field(default=0, ge=0, description="order of size; `--best` prefers the larger search set")
+    published_train_counts: tuple[int, int] | None = None
+    published_weights: Weights | None = None
+    train: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        """The folder name: 2M -> 2m."""
+        return self.name.lower()
+
+    @property
+    def builtin(self) -> bool:
+        """Whether the project writes this set itself."""
+        return self.hub_id is None and self.path is None
+
+
+class TrainConfig(Frozen):
+    """One training run. The reasons for the values stand in configs/train.yaml."""
+
+    model: str = "Qwen/Qwen3-0.6B"
+    model_revision: str | None = None
+    max_length: int = Field(default=384, ge=8, le=32768)
+    max_rows: int | None = Field(default=None, ge=16)
+    attention: Literal["auto", "flash_attention_2", "sdpa"] = "auto"
+    compute_dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    expand_base: Literal["auto", "always", "never"] = "auto"
+    lora_rank: int = Field(default=16, ge=1, le=1024)
+    lora_alpha: float = Field(default=32.0, gt=0, le=65536)
+    lora_dropout: float = Field(default=0.05, ge=0, lt=1)
+    target_modules: Literal["all-linear"] | tuple[str, ...] = SEVEN_PROJECTIONS
+    epochs: float = Field(default=3.0, gt=0, le=1000)
+    batch_size: int = Field(default=256, ge=1)
+    micro_batch_tokens: int = Field(default=16384, ge=8)
+    gradient_checkpointing: bool = False
+    learning_rate: float = Field(default=1e-4, gt=0, le=10)
+    weight_decay: float = Field(default=0.01, ge=0, le=10)
+    warmup_ratio: float = Field(default=0.05, ge=0, le=1)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    class_weights: Literal["inverse_frequency", "published", "none"] = "inverse_frequency"
+    evaluations: int = Field(default=10, ge=1, le=100)
+    eval_rows: int = Field(default=5000, ge=16)
+    eval_before_rows: int = Field(default=1000, ge=0)
+    patience: int = Field(default=4, ge=1)
+    checkpoint_minutes: float = Field(default=15.0, gt=0)
+    seed: int = Field(default=42, ge=0, lt=2**31)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read one YAML mapping. Raises InputError when it is missing, broken, or no mapping."""
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} must be a readable YAML file, but: {error}") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InputError(f"{path} must hold `key: value` lines, but holds a {type(value).__name__}")
+    return value
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint such as "; did you mean lora_rank?", or the list of what is known."""
+    choices = list(known)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(choices)}"
+
+
+def build(model: type[Model], values: Mapping[str, Any], source: str) -> Model:
+    """Validate `values` as `model`. Raises InputError that names every bad key at once."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        lines = [_explain(model, values, dict(item)) for item in error.errors()]
+        raise InputError(f"{source}:\n  " + "\n  ".join(lines)) from error
+
+
+def _explain(model: type[BaseModel], values: Mapping[str, Any], item: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {key}; {nearest(str(item['loc'][-1]), model.model_fields)}"
+    return f"{key}: {item['msg']}, but got {item['input']!r}"
+
+
+def parse_sets(pairs: Iterable[str]) -> dict[str, Any]:
+    """Turn `key=value` words into a mapping; values are read as YAML (and `3e-4` as a number)."""
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_][\w.]*", key.strip()):
+            raise InputError(f"--set takes key=value, for example --set batch_size=128, but got {pair!r}")
+        try:
+            values[key.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {key.strip()}: the value {text!r} is no YAML scalar or list") from error
+    return values
+
+
+def known_datasets() -> list[str]:
+    """The names that --dataset takes, in the order of their size."""
+    specs = [read_yaml(path) for path in sorted((CONFIGS / "datasets").glob("*.yaml"))]
+    return [str(spec["name"]) for spec in sorted(specs, key=lambda spec: int(spec.get("rank", 0)))]
+
+
+def find_dataset(name: str) -> DatasetSpec:
+    """The data set of that name or folder. Raises InputError naming the known ones."""
+    for known in known_datasets():
+        if known.lower() == name.lower():
+            path = CONFIGS / "datasets" / f"{known}.yaml"
+            return build(DatasetSpec, read_yaml(path), str(path))
+    folder = Path(name).expanduser().absolute()
+    if folder.is_dir():
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).lstrip(".-_") or "data"
+        return DatasetSpec(name=safe, path=folder)
+    raise InputError(
+        f"--dataset must be one of {', '.join(known_datasets())} or a folder with train, validation and test "
+        f"as parquet, csv or jsonl, but got {name!r}; {nearest(name, known_datasets())}"
+    )
+
+
+def resolve_train(spec: DatasetSpec, overrides: Mapping[str, Any], path: Path | None = None) -> TrainConfig:
+    """Defaults < YAML < the data set's section < overrides. Raises InputError."""
+    source = path or CONFIGS / "train.yaml"
+    build(TrainConfig, read_yaml(source), str(source))
+    build(TrainConfig, spec.train, f"the train section of data set {spec.name}")
+    merged = {**read_yaml(source), **spec.train, **overrides}
+    config = build(TrainConfig, merged, "the resolved training configuration")
+    if config.class_weights == "published" and spec.published_weights is None:
+        raise InputError(
+            f"class_weights: published needs a published table, and {spec.name} has none; "
+            "use inverse_frequency or none"
+        )
+    return config
+
+
+def dump_yaml(config: BaseModel, path: Path) -> str:
+    """The resolved configuration as YAML text, for a reader and for `path` beside a result."""
+    return f"# {path.name}: resolved, as the run used it\n" + yaml.safe_dump(
+        config.model_dump(mode="json"), sort_keys=False, allow_unicode=False
+    )

@@ -1,0 +1,131 @@
+"""Load a data set and check what every later part relies on: splits, columns, labels, texts.
+
+The checks run over Arrow batches that stay memory-mapped: two million rows never become Python objects.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from train_fn.config import LABELS, DatasetSpec
+from train_fn.errors import InputError
+from train_fn.source import Source, find_source
+from train_fn.storage import Paths
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+SHOWN = 5  # bad rows named in a message
+
+
+@dataclass(frozen=True)
+class LoadedData:
+    """Checked rows: columns text (str), label (int8, the index in LABELS), domain and model (str or null)."""
+
+    splits: "DatasetDict"
+    revision: str | None
+    fingerprint: str
+    source: str
+
+
+def load_splits(spec: DatasetSpec, *, paths: Paths) -> LoadedData:
+    """Load and check train, validation and test. Raises InputError that names what is wrong."""
+    return load_source(find_source(spec, paths=paths))
+
+
+def load_source(source: Source) -> LoadedData:
+    """Load and check a data set that was found. Raises InputError."""
+    from datasets import Dataset, DatasetDict, NamedSplit
+
+    splits = {}
+    for name, raw in source.load().items():
+        table = _check(raw.data.table, f"split {name} of {source.text}")
+        splits[name] = Dataset(table, split=NamedSplit(name), fingerprint=f"{source.fingerprint[:16]}-{name}")
+    return LoadedData(DatasetDict(splits), source.revision, source.fingerprint, source.text)
+
+
+def _check(table: pa.Table, where: str) -> pa.Table:
+    """The four columns of `table`, checked; the texts keep their memory-mapped buffers."""
+    there = set(table.column_names)
+    for column in ("text", "label"):
+        if column not in there:
+            raise InputError(
+                f"{where} must have the columns text and label, but {column} is missing; there: "
+                f"{', '.join(table.column_names)}"
+            )
+    _check_text(table["text"], where)
+    columns = {"text": table["text"], "label": _labels(table["label"], where)}
+    sources = {"domain": ("domain_name", "domain"), "model": ("model",)}
+    for name, candidates in sources.items():
+        found = [table[candidate] for candidate in candidates if candidate in there]
+        columns[name] = found[0].cast(pa.string()) if found else pa.nulls(table.num_rows, pa.string())
+    return pa.table(columns)
+
+
+def _is_string(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _chunks(column: pa.ChunkedArray) -> Iterator[pa.Array]:
+    for chunk in column.chunks:
+        yield chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk
+
+
+def _check_text(column: pa.ChunkedArray, where: str) -> None:
+    """Raise InputError unless every text is a string with a character that is not white space."""
+    bad: dict[str, list[np.ndarray]] = {"null": [], "not a string": [], "empty or only white space": []}
+    mixed = isinstance(column.type, pa.BaseExtensionType)  # jsonl with several types: each value as JSON
+    start = 0
+    for chunk in _chunks(column):
+        null = pc.is_null(chunk)
+        if mixed:
+            null = pc.or_(null, pc.fill_null(pc.equal(chunk, "null"), False))
+            odd = pc.invert(pc.or_(null, pc.fill_null(pc.starts_with(chunk, '"'), True)))
+            blank = pc.fill_null(pc.match_substring_regex(chunk, r'^"(\s|\\[nrt])*"$'), False)
+        elif _is_string(column.type):
+            odd = pa.array(np.zeros(len(chunk), dtype=bool))
+            blank = pc.fill_null(pc.or_(pc.equal(chunk, ""), pc.utf8_is_space(chunk)), False)
+        else:
+            odd = pc.invert(null)
+            blank = pa.array(np.zeros(len(chunk), dtype=bool))
+        for kind, mask in zip(bad, (null, odd, blank), strict=True):
+            bad[kind].append(np.flatnonzero(mask.to_numpy(zero_copy_only=False)) + start)
+        start += len(chunk)
+    rows = {kind: np.concatenate(found) for kind, found in bad.items() if found and sum(map(len, found))}
+    if rows:
+        counts = "; ".join(
+            f"{len(found):,} {kind} ({'rows' if len(found) > 1 else 'row'} "
+            f"{', '.join(str(row) for row in found[:SHOWN])}{', ...' if len(found) > SHOWN else ''})"
+            for kind, found in rows.items()
+        )
+        raise InputError(
+            f"{where}: every text must be a string that is not empty, but of {start:,} rows there are "
+            f"{counts}; the first row is 0. Mend or remove these rows"
+        )
+
+
+def _labels(column: pa.ChunkedArray, where: str) -> pa.Array:
+    """The labels as int8 (the index in LABELS). Raises InputError for another value or a missing class."""
+    accepted = f"{LABELS[0]} or {LABELS[1]}"
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string())
+    known = pa.array(LABELS, column.type) if _is_string(column.type) else None
+    codes = pc.index_in(column, value_set=known) if known is not None else pa.nulls(len(column), pa.int32())
+    unknown = pc.is_null(codes)
+    if pc.any(unknown).as_py():
+        row = pc.index(unknown, True).as_py()
+        count = pc.sum(unknown).as_py()
+        raise InputError(
+            f"{where}: every label must be {accepted}, but row {row} (the first row is 0) has "
+            f"{column[row].as_py()!r}; {count:,} of {len(column):,} rows have another label"
+        )
+    result = codes.cast(pa.int8())
+    counts = np.bincount(result.to_numpy(), minlength=len(LABELS))
+    if not counts.all():
+        found = ", ".join(f"{count:,} {label}" for label, count in zip(LABELS, counts, strict=True))
+        raise InputError(f"{where} must hold rows of both classes, but has {found}. Each split needs both")
+    return result

@@ -1,0 +1,223 @@
+"""The detector: an NF4 base that every run shares, and the adapter and head that one run trains.
+
+The base is loaded once a process and never changed. A run gets a copy of the module tree that shares the
+base's tensors, and PEFT puts its LoRA layers into that copy; so nothing has to be undone afterwards, and a
+run in a warm process gives the bits that it gives in a cold one.
+"""
+
+import copy
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from train_fn.config import LABELS, TrainConfig
+from train_fn.errors import InputError
+from train_fn.storage import Paths
+
+TINY = "tiny"
+EXPANDED_SHARE = 0.25  # of the free device memory; the rest belongs to activations
+
+
+@dataclass(frozen=True)
+class Base:
+    """A frozen 4-bit classifier and what decided its numbers."""
+
+    model: Any
+    dtype: torch.dtype
+    attention: str
+    expanded: bool
+    device: torch.device
+    revision: str | None
+
+
+def resolve_model(name: str, paths: Paths) -> str:
+    """The name or folder to load from: `tiny` is written to disk at first use, others stay as they are."""
+    if name != TINY:
+        return str(Path(name).expanduser().absolute()) if Path(name).expanduser().is_dir() else name
+    from filelock import FileLock
+
+    from train_fn.storage import atomic_folder
+    from train_fn.tiny import write_tiny_model
+
+    folder = paths.tokenized_cache / "models" / TINY
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            with atomic_folder(folder) as temporary:
+                write_tiny_model(temporary)
+    return str(folder)
+
+
+def compute_dtype(choice: str, device: torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies it natively, else float32."""
+    if choice != "auto":
+        return {"bfloat16": torch.bfloat16, "float32": torch.float32}[choice]
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = bool(torch.cpu._is_avx512_bf16_supported())
+    return torch.bfloat16 if native else torch.float32
+
+
+def attention_kind(choice: str, device: torch.device) -> str:
+    """flash_attention_2 where it is installed and there is a GPU, else torch's own SDPA."""
+    from transformers.utils import is_flash_attn_2_available
+
+    available = device.type == "cuda" and is_flash_attn_2_available()
+    if choice == "flash_attention_2" and not available:
+        raise InputError(
+            "attention: flash_attention_2 needs a CUDA device and the flash-attn package, and one is missing; "
+            "pip install '.[flash]' on a CUDA machine, or use attention: auto"
+        )
+    return "flash_attention_2" if available and choice != "sdpa" else "sdpa"
+
+
+def quantization(dtype: torch.dtype) -> Any:
+    """NF4 with double quantisation (Dettmers et al., QLoRA, arXiv 2305.14314)."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def load_base(source: str, config: TrainConfig, device: torch.device) -> Base:
+    """Load and quantise the base. Raises InputError when it cannot be had."""
+    from transformers import AutoModelForSequenceClassification
+
+    dtype, attention = compute_dtype(config.compute_dtype, device), attention_kind(config.attention, device)
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            source,
+            revision=config.model_revision,
+            num_labels=len(LABELS),
+            id2label=dict(enumerate(LABELS)),
+            label2id={label: number for number, label in enumerate(LABELS)},
+            quantization_config=quantization(dtype),
+            dtype=dtype,
+            device_map={"": device},
+            attn_implementation=attention,
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"model {source} must be a Transformers folder or a name on the Hub (or in its cache), "
+            f"but loading it failed: {str(error).splitlines()[0]}; check --model and the network"
+        ) from error
+    model.requires_grad_(False)
+    model.config.use_cache = False
+    _keep_autograd_path(model)
+    expanded = config.expand_base == "always" or (config.expand_base == "auto" and _fits(model, device))
+    if expanded:
+        expand(model, dtype)
+    revision = getattr(model.config, "_commit_hash", None)
+    return Base(model, dtype, attention, expanded, device, revision)
+
+
+def quantized_layers(model: nn.Module) -> list[tuple[str, Any]]:
+    """The Linear4bit modules by name."""
+    import bitsandbytes as bnb
+
+    return [(name, m) for name, m in model.named_modules() if isinstance(m, bnb.nn.Linear4bit)]
+
+
+def _keep_autograd_path(model: nn.Module) -> None:
+    # On CPUs with avx512_bf16 bitsandbytes repacks a weight in place at the first evaluation and then
+    # multiplies by a kernel without autograd: most LoRA matrices would silently get no gradient.
+    for _, layer in quantized_layers(model):
+        layer.support_avx512bf16_for_cpu = False
+
+
+def _fits(model: nn.Module, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return True
+    needed = 2 * sum(layer.in_features * layer.out_features for _, layer in quantized_layers(model))
+    free, _ = torch.cuda.mem_get_info(device)
+    return bool(needed < EXPANDED_SHARE * free)
+
+
+def expand(model: nn.Module, dtype: torch.dtype) -> None:
+    """Replace every Linear4bit by a Linear with its dequantised weight: the same values, expanded once."""
+    import bitsandbytes.functional as F  # noqa: N812
+
+    for name, layer in quantized_layers(model):
+        plain = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
+        weight = F.dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(dtype)
+        plain.weight = nn.Parameter(weight, requires_grad=False)
+        plain.bias = layer.bias
+        model.set_submodule(name, plain)
+
+
+def fingerprint(base: Base) -> str:
+    """A hash over every tensor of the base, to prove that a run left it as it was."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(base.model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+class Detector(nn.Module):
+    """The module that trains, and that DDP wraps: base with LoRA, pooling, and an fp32 head."""
+
+    def __init__(self, peft: Any) -> None:
+        super().__init__()
+        self.peft = peft
+
+    def forward(self, input_ids: Tensor, last: Tensor) -> Tensor:
+        """Logits [batch, 2] in the head's dtype.
+
+        input_ids [batch, length] is padded on the right; last [batch] is each text's last position. Attention
+        is causal, so a real token never sees the padding behind it and no mask is needed.
+        """
+        model = self.peft.base_model.model
+        hidden = getattr(model, model.base_model_prefix)(input_ids=input_ids).last_hidden_state
+        pooled = hidden[torch.arange(len(last), device=last.device), last]
+        head = model.score
+        return head(pooled.to(next(head.parameters()).dtype))  # type: ignore[no-any-return]
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """The parameters that train, by name: LoRA matrices and the head, all fp32."""
+        return {name: p for name, p in self.peft.named_parameters() if p.requires_grad}
+
+
+def attach(base: Base, config: TrainConfig) -> Detector:
+    """A fresh adapter and head over the shared base, drawn from `config.seed` alone."""
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    model = _share(base.model)
+    torch.manual_seed(config.seed)
+    nn.init.normal_(model.score.weight, std=getattr(model.config, "initializer_range", 0.02))
+    targets = config.target_modules
+    lora = LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        bias="none",
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        modules_to_save=["score"],
+    )
+    peft = get_peft_model(model, lora)
+    for parameter in peft.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    if config.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    return Detector(peft)
+
+
+def _share(model: Any) -> Any:
+    """A copy of the module tree whose parameters, buffers and quantisation states are the originals."""
+    shared: list[Any] = [*model.parameters(), *model.buffers()]
+    shared += [layer.weight.quant_state for _, layer in quantized_layers(model)]
+    twin = copy.deepcopy(model, {id(item): item for item in shared})
+    score = nn.Linear(model.score.in_features, model.score.out_features, bias=False, device=model.device)
+    twin.score = score  # the head is trained: its own tensor, in fp32
+    return twin

@@ -1,0 +1,92 @@
+"""The files that a finished run leaves: adapter, metrics, confusion matrix, predictions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from train_fn.batching import Rows
+from train_fn.cache import TokenizedSet
+from train_fn.config import LABELS
+from train_fn.loop import TrainState
+from train_fn.metrics import Metrics, compute
+from train_fn.model import Detector
+from train_fn.plots import confusion_png
+from train_fn.storage import atomic_file, atomic_folder, write_json
+
+if TYPE_CHECKING:
+    from train_fn.worker import Job
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Logits [n, 2] and labels [n] of the rows [n] of a split."""
+
+    rows: Rows
+    logits: NDArray[np.float32]
+    labels: NDArray[np.integer]
+
+
+def deliver(
+    job: "Job",
+    data: TokenizedSet,
+    detector: Detector,
+    state: TrainState,
+    metrics: Metrics,
+    validation: Scores | None,
+    test: Scores | None,
+) -> None:
+    """Write everything that a finished run leaves in `job.folder`, each file whole."""
+    save_adapter(detector, data.meta.tokenizer, job.folder / "adapter")
+    found = {"before": state.before.get("validation"), "after": metrics.model_dump(mode="json")}
+    shown, split = metrics, "validation"
+    if test is not None:
+        shown, split = compute(test.logits, test.labels), "test"
+        found |= {"test_before": state.before.get("test"), "test": shown.model_dump(mode="json")}
+    write_json(job.folder / "metrics.json", found)
+    matrix = {
+        "split": split,
+        "labels": LABELS,
+        "rows": "true, columns: predicted",
+        "matrix": shown.confusion_matrix,
+    }
+    write_json(job.folder / "confusion_matrix.json", matrix)
+    confusion_png(shown.confusion_matrix, job.folder / "confusion_matrix.png", f"{job.run_id}, {split} split")
+    if validation is not None and test is not None:
+        write_predictions(data, {"validation": validation, "test": test}, job.folder / "predictions.parquet")
+
+
+def save_adapter(detector: Detector, tokenizer: str, folder: Path) -> None:
+    """The LoRA matrices and the head in PEFT's format, with the tokenizer they were trained with."""
+    from transformers import AutoTokenizer
+
+    with atomic_folder(folder) as temporary:
+        # No embedding was added, so PEFT need not ask the Hub for the base's vocabulary.
+        detector.peft.save_pretrained(str(temporary), save_embedding_layers=False)
+        AutoTokenizer.from_pretrained(tokenizer).save_pretrained(str(temporary))
+
+
+def write_predictions(data: TokenizedSet, scores: dict[str, Scores], path: Path) -> None:
+    """One line a text: split, row, domain, model, label, P(AI_Generated), predicted label."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = np.array(LABELS)
+    tables: list[Any] = []
+    for split, found in scores.items():
+        logits = found.logits.astype(np.float64)
+        about = data.rows(split).take(found.rows)
+        columns = {
+            "split": pa.array([split] * len(found.rows)).dictionary_encode(),
+            "row": found.rows,
+            "domain": about["domain"],
+            "model": about["model"],
+            "label": pa.array(names[found.labels]),
+            "probability_ai": 1 / (1 + np.exp(logits[:, 1] - logits[:, 0])),
+            "predicted": pa.array(names[logits.argmax(axis=1)]),
+        }
+        tables.append(pa.table(columns))
+    with atomic_file(path) as temporary:
+        pq.write_table(pa.concat_tables(tables, promote_options="permissive"), temporary)
