@@ -105,7 +105,8 @@ def resolve(
 
 def route(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split overrides by the model whose field they name: (training, search)."""
-    train, search = {}, {}
+    train: dict[str, Any] = {}
+    search: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known_keys():
             raise InputError(f"--set: unknown key {key}; {nearest(key, known_keys())}")

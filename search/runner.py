@@ -49,11 +49,12 @@ def run_search(
     """
     check_space(search.space, train)
     study = open_study(paths, name) if name else None
-    data, info = prepare_data(spec, train, paths, say)
+    model, data, info = prepare_data(spec, train, paths, say)
     config = StudyConfig(dataset=info, train=train, search=search)
     study = study or open_study(paths, config.default_name(spec))
     constants = {
         "data": str(data),
+        "model": model,
         "train": train.model_dump(mode="json"),
         "about": {"dataset": info.name, "dataset_revision": info.revision, "train_rows": info.train_rows},
         "tags": [info.name, "search"],
@@ -66,14 +67,15 @@ def run_search(
         return fit(study, config, constants, watch=watch)
 
 
-def prepare_data(spec: DatasetSpec, train: TrainConfig, paths: Paths, say: Say) -> tuple[Path, DataInfo]:
-    """Tokenise once, before any trial: (the cache folder, what the data is)."""
+def prepare_data(spec: DatasetSpec, train: TrainConfig, paths: Paths, say: Say) -> tuple[str, Path, DataInfo]:
+    """Tokenise once, before any trial: (the model's folder, the cache folder, what the data is)."""
     from train_fn.cache import open_set, prepare
     from train_fn.model import resolve_model
 
+    model = resolve_model(train.model, paths, train.model_revision)
     folder = prepare(
         spec,
-        model=resolve_model(train.model, paths),
+        model=model,
         model_revision=train.model_revision,
         max_length=train.max_length,
         paths=paths,
@@ -89,7 +91,7 @@ def prepare_data(spec: DatasetSpec, train: TrainConfig, paths: Paths, say: Say) 
         fingerprint=meta.fingerprint,
         train_rows=min(rows, train.max_rows or rows),
     )
-    return folder, info
+    return model, folder, info
 
 
 def fit(

@@ -24,6 +24,7 @@ from train_fn.errors import InputError
 
 INTERRUPTED = "INTERRUPTED"
 WORKER_TRIES = 3
+ALIKE = 3
 
 
 class StudySearch(OptunaSearch):  # type: ignore[misc]
@@ -144,6 +145,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         del self._running[trial_id]
         self._records.append(record)
         self._tell(trial_id, record)
+        self.failure = self.failure or _hopeless(self._study, self._records)
 
     def _give_back(self, trial_id: str) -> None:
         """A worker died before the trial began in it, so the cause is not the trial's: give it out again."""
@@ -179,6 +181,17 @@ def _explain(study: Study, error: Exception) -> InputError:
     return InputError(
         f"{study.folder / 'optuna.db'} cannot be written: {error}\n"
         "free some space or end what locks it; the same command goes on, and nothing finished is lost"
+    )
+
+
+def _hopeless(study: Study, records: list[TrialRecord]) -> InputError | None:
+    """The first trials failed alike: that is the machine or the settings, and the others would do so too."""
+    kinds = {record.cause.split(" (")[0] for record in records}
+    if len(records) < ALIKE or len(kinds) > 1 or any(record.status != "FAILED" for record in records):
+        return None
+    return InputError(
+        f"the first {len(records)} trials all failed: {records[0].cause}\n"
+        f"mend that, remove {study.folder} and start again (out of memory: --set micro_batch_tokens=...)"
     )
 
 

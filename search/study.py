@@ -160,17 +160,21 @@ class Study:
         from filelock import FileLock, Timeout
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        holder = self.folder / ".holder"
+        lock, holder = FileLock(self.folder / ".lock"), self.folder / ".holder"
         try:
-            with FileLock(self.folder / ".lock", timeout=0):
-                write_text(holder, str(os.getpid()))
-                yield
-                holder.unlink()
+            lock.acquire(timeout=0)
         except Timeout as error:
             pid = holder.read_text() if holder.exists() else "unknown"
             raise InputError(
                 f"study {self.name} is being searched by process {pid}; wait for it, end it, or use --study"
             ) from error
+        with lock:
+            write_text(holder, str(os.getpid()))
+            try:
+                yield
+            finally:
+                holder.unlink(missing_ok=True)
+                lock.release()
 
 
 def open_study(paths: Paths, name: str) -> Study:

@@ -130,6 +130,7 @@ class Trial(Trainable):  # type: ignore[misc]
             run_id=study.trial_id(number),
             folder=study.trial_folder(number),
             train=train,
+            model=str(config["model"]),
             data=Path(config["data"]),
             tracking=tracking,
             score_test=False,

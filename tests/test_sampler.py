@@ -236,6 +236,19 @@ def test_a_record_that_cannot_be_written_ends_the_search_and_not_the_trial(
     assert [trial.number for trial in study.unfinished()] == [0]
 
 
+def test_a_search_whose_first_trials_all_fail_alike_is_ended(tmp_path: Path) -> None:
+    study, search, _ = searcher(tmp_path / "s", trials=9)
+    for number, name in enumerate("abc"):
+        assert search.failure is None
+        search.suggest(name)
+        search.on_trial_complete(
+            name, row(0, math.nan, status="FAILED", cause=f"out of memory (took {number} GiB)")
+        )
+    assert "out of memory (took 0 GiB)" in str(search.failure)
+    assert search.suggest("d") == "FINISHED"
+    assert len(study.records()) == 3
+
+
 def test_no_more_trials_are_given_out_than_the_study_shall_have(tmp_path: Path) -> None:
     _, search, _ = searcher(tmp_path / "s", trials=2)
     search.suggest("a")

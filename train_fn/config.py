@@ -162,7 +162,11 @@ def resolve_train(spec: DatasetSpec, overrides: Mapping[str, Any], path: Path | 
     build(TrainConfig, read_yaml(source), str(source))
     build(TrainConfig, spec.train, f"the train section of data set {spec.name}")
     merged = {**read_yaml(source), **spec.train, **overrides}
-    config = build(TrainConfig, merged, "the resolved training configuration")
+    return check_train(spec, build(TrainConfig, merged, "the resolved training configuration"))
+
+
+def check_train(spec: DatasetSpec, config: TrainConfig) -> TrainConfig:
+    """The configuration, if the data set can serve it. Raises InputError."""
     if config.class_weights == "published" and spec.published_weights is None:
         raise InputError(
             f"class_weights: published needs a published table, and {spec.name} has none; "

@@ -7,6 +7,8 @@ run in a warm process gives the bits that it gives in a cold one.
 
 import copy
 import hashlib
+import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,10 +36,15 @@ class Base:
     revision: str | None
 
 
-def resolve_model(name: str, paths: Paths) -> str:
-    """The name or folder to load from: `tiny` is written to disk at first use, others stay as they are."""
+def resolve_model(name: str, paths: Paths, revision: str | None = None) -> str:
+    """The folder to load from: a folder as it is, `tiny` written at first use, a Hub model from its cache.
+
+    Raises InputError when it cannot be had.
+    """
     if name != TINY:
-        return str(Path(name).expanduser().absolute()) if Path(name).expanduser().is_dir() else name
+        from train_fn.hub import model_folder
+
+        return str(model_folder(name, revision))
     from filelock import FileLock
 
     from train_fn.storage import atomic_folder
@@ -91,12 +98,15 @@ def quantization(dtype: torch.dtype) -> Any:
 def load_base(source: str, config: TrainConfig, device: torch.device) -> Base:
     """Load and quantise the base. Raises InputError when it cannot be had."""
     from transformers import AutoModelForSequenceClassification
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
+    # It looks for optional kernels from the Hub and says each time that they are not there.
+    logging.getLogger("bitsandbytes").setLevel(logging.CRITICAL)
     dtype, attention = compute_dtype(config.compute_dtype, device), attention_kind(config.attention, device)
     try:
         model = AutoModelForSequenceClassification.from_pretrained(
             source,
-            revision=config.model_revision,
             num_labels=len(LABELS),
             id2label=dict(enumerate(LABELS)),
             label2id={label: number for number, label in enumerate(LABELS)},
@@ -116,8 +126,13 @@ def load_base(source: str, config: TrainConfig, device: torch.device) -> Base:
     expanded = config.expand_base == "always" or (config.expand_base == "auto" and _fits(model, device))
     if expanded:
         expand(model, dtype)
-    revision = getattr(model.config, "_commit_hash", None)
-    return Base(model, dtype, attention, expanded, device, revision)
+    return Base(model, dtype, attention, expanded, device, commit_of(source))
+
+
+def commit_of(source: str) -> str | None:
+    """The Hub's commit of a model folder in its cache, which is the folder's name; None for other folders."""
+    name = Path(source).name
+    return name if re.fullmatch(r"[0-9a-f]{40}", name) else None
 
 
 def quantized_layers(model: nn.Module) -> list[tuple[str, Any]]:

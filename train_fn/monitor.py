@@ -1,6 +1,7 @@
 """What a run tells while it runs: rows to the search, numbers to W&B, progress to a person, state to disk."""
 
 import json
+import logging
 import math
 import shutil
 import time
@@ -21,6 +22,7 @@ from train_fn.tracking import NullTracker, RunInfo, Tracker, open_tracker
 
 PROGRESS_SECONDS = 0.5
 LOG_SECONDS = 1.0  # a training row a second at most: a long run does not flood W&B
+_log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
 
@@ -69,6 +71,8 @@ class Monitor:
     def stage(self, name: str) -> None:
         """Say what is being done now."""
         self._stage = name
+        if self._first:
+            _log.info(name)
         self._progress(name, 0, 0, {})
 
     def resume(
@@ -87,7 +91,9 @@ class Monitor:
         changed = [key for key, value in decided.items() if position.decided.get(key) != value]
         if changed and self._first:
             names = ", ".join(changed)
-            print(f"{self._id} resumes at step {position.step}, not bit for bit: {names} changed", flush=True)
+            _log.warning(f"resumes at step {position.step}, not bit for bit: {names} changed")
+        elif self._first:
+            _log.info(f"resumes at step {position.step}")
         return TrainState(
             step=position.step,
             best=math.inf if position.best is None else position.best,
@@ -109,6 +115,8 @@ class Monitor:
         training: TrainingData,
     ) -> None:
         """Take hold of what a checkpoint needs, and send again what was sent before an interruption."""
+        if self._first:
+            _log.info(f"class weights {training.weights[0]:.4f} AI, {training.weights[1]:.4f} human")
         self._state, self._config, self._decided = state, config, decided
         self._parameters, self._optimizer = parameters, optimizer
         self._facts = weight_facts(training)
@@ -137,6 +145,14 @@ class Monitor:
 
     def evaluated(self, state: TrainState, row: Row) -> None:
         row["device"] = self._decided["device"]
+        if self._first:
+            rate = row["samples"] / max(row["seconds"], 1e-9)
+            left = row["seconds"] * (100 - row["progress"]) / max(row["progress"], 1)
+            _log.info(
+                f"{row['progress']} %: log loss {row['validation_log_loss']:.4f} (best {row['objective']:.4f}), "
+                f"balanced accuracy {row['balanced_accuracy']:.4f}, {rate:.1f} samples/s, "
+                f"about {left / 60:.0f} min left"
+            )
         self._save(state)
         self._tracker.log(
             {f"validation/{k}": v for k, v in row.items() if isinstance(v, int | float)}, row["step"]
@@ -179,7 +195,7 @@ class Monitor:
         deliver()
         write_json(self._folder / "facts.json", {**self._facts, **self._decided})
         write_json(self._folder / "result.json", row)
-        shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
+        self.drop_checkpoints()
         self._tracker.finish("COMPLETE", {**row, **self._decided}, metrics.confusion_matrix)
         self._send(row)
 
@@ -188,13 +204,16 @@ class Monitor:
         last = {"progress": 0, "seconds": self._state.seconds, **(self._state.curve or [{}])[-1]}
         row = {**last, "objective": math.nan, "done": True, "status": "FAILED", "cause": cause}
         write_json(self._folder / "result.json", {**row, "objective": None})
+        self.drop_checkpoints()
         self.end("FAILED", cause)
         self._send(row)
 
+    def drop_checkpoints(self) -> None:
+        """The run will never go on."""
+        shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
+
     def end(self, status: str, cause: str = "") -> None:
-        """The run ends without a result. A pruned or failed one will never go on: its checkpoints go."""
-        if status == "PRUNED" or (status == "FAILED" and cause):
-            shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
+        """The run ends without a result."""
         self._tracker.finish(status, {"cause": cause}, None)  # type: ignore[arg-type]
 
 

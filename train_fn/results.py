@@ -12,7 +12,7 @@ from train_fn.cache import TokenizedSet
 from train_fn.config import LABELS
 from train_fn.loop import TrainState
 from train_fn.metrics import Metrics, compute
-from train_fn.model import Detector
+from train_fn.model import TINY, Detector, commit_of
 from train_fn.plots import confusion_png
 from train_fn.storage import atomic_file, atomic_folder, write_json
 
@@ -39,7 +39,7 @@ def deliver(
     test: Scores | None,
 ) -> None:
     """Write everything that a finished run leaves in `job.folder`, each file whole."""
-    save_adapter(detector, data.meta.tokenizer, job.folder / "adapter")
+    save_adapter(detector, job, job.folder / "adapter")
     found = {"before": state.before.get("validation"), "after": metrics.model_dump(mode="json")}
     shown, split = metrics, "validation"
     if test is not None:
@@ -58,14 +58,18 @@ def deliver(
         write_predictions(data, {"validation": validation, "test": test}, job.folder / "predictions.parquet")
 
 
-def save_adapter(detector: Detector, tokenizer: str, folder: Path) -> None:
+def save_adapter(detector: Detector, job: "Job", folder: Path) -> None:
     """The LoRA matrices and the head in PEFT's format, with the tokenizer they were trained with."""
     from transformers import AutoTokenizer
 
     with atomic_folder(folder) as temporary:
+        peft_config = detector.peft.peft_config["default"]
+        name, revision = job.train.model, job.train.model_revision
+        peft_config.base_model_name_or_path = job.model if name == TINY else name
+        peft_config.revision = revision or commit_of(job.model)
         # No embedding was added, so PEFT need not ask the Hub for the base's vocabulary.
         detector.peft.save_pretrained(str(temporary), save_embedding_layers=False)
-        AutoTokenizer.from_pretrained(tokenizer).save_pretrained(str(temporary))
+        AutoTokenizer.from_pretrained(job.model).save_pretrained(str(temporary))
 
 
 def write_predictions(data: TokenizedSet, scores: dict[str, Scores], path: Path) -> None:

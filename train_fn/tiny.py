@@ -25,7 +25,7 @@ SHAPE = {  # every width a multiple of 64, NF4's block
     "head_dim": 32,
 }
 EMBEDDING_STD = 1.0
-PROJECTION_GAIN = 1.0
+PROJECTION_GAIN = 0.5
 
 
 def write_tiny_model(folder: Path, texts: Iterable[str] | None = None, seed: int = 0) -> None:

@@ -6,6 +6,7 @@ a promotion's TorchTrainer starts on every rank: there an error is raised, and R
 
 import gc
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from train_fn import checkpoint
+from train_fn.bar import logged
 from train_fn.batching import Rows, stratified_subset
 from train_fn.cache import Split, TokenizedSet, open_set
 from train_fn.config import TrainConfig, Weights, find_dataset
@@ -40,6 +42,7 @@ class Job:
     run_id: str
     folder: Path
     train: TrainConfig
+    model: str  # where the base is loaded from: a folder
     data: Path
     tracking: RunInfo | None
     score_test: bool
@@ -70,6 +73,8 @@ def run(job: Job, send: Callable[[Row], None], stopped: Callable[[], str]) -> Ou
         execute(job, monitor, default_device())
         return Outcome("COMPLETE", monitor.cause)
     except StoppedError as stop:
+        if str(stop) == "PRUNED":
+            monitor.drop_checkpoints()
         monitor.end(str(stop))
         return Outcome("STOPPED", str(stop))
     except Exception as error:  # every other end of a trial is a row that names its cause
@@ -91,11 +96,13 @@ def train_fn(config: dict[str, Any]) -> None:
 
     job, first = config["job"], not dist.is_initialized() or dist.get_rank() == 0
     progress = file_progress(Path(config["progress"])) if first else no_progress
+    log = logged(Path(config["log"])) if first else nullcontext()
     monitor = Monitor(job.run_id, job.folder, job.tracking if first else None, progress=progress, first=first)
     try:
-        execute(job, monitor, get_device())
+        with log:
+            execute(job, monitor, get_device())
     except Exception as error:
-        monitor.end("FAILED", _cause(error))
+        monitor.end("FAILED", _cause(error))  # its checkpoints stay: Ray may start it again
         raise
     finally:
         close_all()
@@ -108,7 +115,7 @@ def execute(job: Job, monitor: Monitor, device: torch.device) -> None:
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.cuda.set_per_process_memory_fraction(job.memory_fraction, device)
     monitor.stage("loading the 4-bit base")
-    base = _warm_base(data.meta.tokenizer, _base_key(config), device)
+    base = _warm_base(job.model, _base_key(config), device)
     detector = attach(base, config)
     parameters = detector.trainable()
     optimizer = make_optimizer(parameters, config)

@@ -1,0 +1,47 @@
+# All targets share one environment, .venv, which the first of them makes. Another interpreter:
+#     make sample PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help sample test test-slow lint
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make sample     install, search on the built-in sample, promote the winner; no GPU, no account"
+	@echo "make test       install, lint, run the tests"
+	@echo "make test-slow  install, run the tests that take minutes"
+	@echo "make lint       install, ruff and mypy"
+
+# The sample needs no account: a W&B login that happens to be there stays unused unless WANDB_MODE says so.
+sample: export WANDB_MODE ?= offline
+sample:
+	@started=$$(date +%s); \
+	$(MAKE) --no-print-directory $(INSTALLED) && \
+	$(BIN)/python search/tune.py --dataset sample && \
+	$(BIN)/python search/promote.py --best --dataset sample && \
+	echo "make sample took $$(($$(date +%s) - started)) s"
+
+test: lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
+	echo "error: Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is not one; name it: make PYTHON=python3.12" >&2; \
+	exit 2; }
+	@echo "installing into $(VENV), a few minutes the first time"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@

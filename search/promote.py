@@ -1,0 +1,87 @@
+"""Promote a search's winner to a full run:  python search/promote.py --best --dataset 2M
+
+The same command again continues a run that was stopped, from its last checkpoint.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from train_fn.cli import explained, new_app, run_app
+
+app = new_app()
+
+
+@app.command(help=__doc__)
+def promote(
+    dataset: Annotated[str, typer.Option(help="10k, 100k, 1M, 2M, sample, or a folder")],
+    best: Annotated[bool, typer.Option("--best", help="take the best trial of the best study")] = False,
+    study: Annotated[str | None, typer.Option(help="take the best trial of this study")] = None,
+    trial: Annotated[int | None, typer.Option(help="with --study: take this trial")] = None,
+    workers: Annotated[int | None, typer.Option(help="ranks of the run, a GPU each [1]")] = None,
+    max_rows: Annotated[int | None, typer.Option(help="train on so many rows [all]")] = None,
+    model: Annotated[str | None, typer.Option(help="whose studies to look at [Qwen/Qwen3-0.6B]")] = None,
+    output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="discard what the run's folder holds")] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="override the study's settings or configs/promote.yaml"
+        ),
+    ] = None,
+) -> None:
+    with explained():
+        if not (best or study):
+            from train_fn.errors import InputError
+
+            raise InputError("say which trial: --best, or --study NAME with or without --trial NUMBER")
+        flags = {"workers": workers, "max_rows": max_rows}
+        _promote(dataset, (study, trial), model, output, set_ or [], flags, replace)
+
+
+def _promote(
+    dataset: str,
+    which: tuple[str | None, int | None],
+    model: str | None,
+    output: Path | None,
+    sets: list[str],
+    flags: dict[str, Any],
+    replace: bool,
+) -> None:
+    from search.choice import find_best
+    from search.promotion import resolve_promotion, run_promotion
+    from train_fn.config import find_dataset, parse_sets, resolve_train
+    from train_fn.storage import Paths
+
+    spec, paths = find_dataset(dataset), Paths.of(output)
+    given = parse_sets(sets)
+    wanted = model or resolve_train(spec, {}).model
+    choice = find_best(paths, wanted, spec, *which)
+    config, promotion = resolve_promotion(choice, spec, given, flags)
+    typer.echo(f"promoting {choice.trial.trial_id}: {choice.reason}")
+    typer.echo(f"          {choice.trial.params.model_dump_json()}, everything else as in that study")
+
+    from train_fn.full_run import finish, prepare_run
+
+    origin = {"study": choice.study.name, "trial_id": choice.trial.trial_id}
+    run, job, meta = prepare_run(spec, config, paths, "promotion", origin, replace=replace, say=typer.echo)
+    if not run.finished:
+        run_promotion(job, run.logs, promotion)
+    else:
+        typer.echo("this run is finished already; --replace would do it anew")
+    told = {**origin, "trial": choice.trial.number, "reason": choice.reason, "value": choice.trial.value}
+    lineage = {**told, "params": choice.trial.params.model_dump()}
+    for line in finish(run, spec, config, meta, paths, lineage, typer.echo):
+        typer.echo(line)
+    typer.echo(f"next     load {run.folder / 'adapter'} with peft.AutoPeftModelForSequenceClassification")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 2 for a bad input."""
+    return run_app(app, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,136 @@
+"""One full run with a search's winner: a TorchTrainer with N workers over the promoted configuration."""
+
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from search.choice import Choice
+from search.machine import local_ray
+from train_fn.bar import RunBar
+from train_fn.config import DatasetSpec, Frozen, TrainConfig, build, check_train, nearest, read_yaml
+from train_fn.errors import InputError
+from train_fn.storage import CONFIGS, read_json
+
+POLL_SECONDS = 0.5
+
+
+class PromoteConfig(Frozen):
+    """How a full run is run. The reasons for the values stand in configs/promote.yaml."""
+
+    workers: int = Field(default=1, ge=1)
+    cpus_per_worker: int | None = Field(default=None, ge=1)
+    max_failures: int = Field(default=3, ge=0)
+
+
+def resolve_promotion(
+    choice: Choice, spec: DatasetSpec, sets: Mapping[str, Any], flags: Mapping[str, Any]
+) -> tuple[TrainConfig, PromoteConfig]:
+    """The study's configuration < the data set's section < the trial's parameters < --set. Raises InputError.
+
+    All rows are used unless --max-rows says otherwise: the study's own limit was for the search.
+    """
+    values = {**sets, **{key: value for key, value in flags.items() if value is not None}}
+    unknown = [key for key in values if key not in {**TrainConfig.model_fields, **PromoteConfig.model_fields}]
+    if unknown:
+        known = [*TrainConfig.model_fields, *PromoteConfig.model_fields]
+        raise InputError(f"--set: unknown key {unknown[0]}; {nearest(unknown[0], known)}")
+    train = {key: value for key, value in values.items() if key in TrainConfig.model_fields}
+    base = {**choice.config.train.model_dump(), "max_rows": None, **spec.train}
+    promoted = choice.trial.params.apply(build(TrainConfig, base, "the study's configuration"))
+    config = build(TrainConfig, {**promoted.model_dump(), **train}, "the promoted configuration")
+    source = CONFIGS / "promote.yaml"
+    own = {key: value for key, value in values.items() if key in PromoteConfig.model_fields}
+    return check_train(spec, config), build(PromoteConfig, {**read_yaml(source), **own}, str(source))
+
+
+def run_promotion(job: Any, logs: Path, config: PromoteConfig) -> None:
+    """Train with `config.workers` ranks, from the last checkpoint if there is one; returns when it is done.
+
+    A worker that dies is started again from its checkpoint, `max_failures` times. Raises InputError when the
+    machine has too little for the workers, and what the training raised.
+    """
+    scratch = job.folder / ".ray"
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        with (
+            local_ray() as machine,
+            _watched(scratch.parent / ".progress.json", logs / "run.log") as progress,
+        ):
+            _fit(job, config, machine, scratch, progress, logs)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _fit(
+    job: Any, config: PromoteConfig, machine: Mapping[str, float], scratch: Path, progress: Path, logs: Path
+) -> None:
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    from train_fn.worker import train_fn
+
+    resources, gpus = _resources(config, machine)
+    TorchTrainer(
+        train_fn,
+        train_loop_config={"job": job, "progress": str(progress), "log": str(logs / "run.log")},
+        scaling_config=ScalingConfig(
+            num_workers=config.workers, use_gpu=gpus, resources_per_worker=resources
+        ),
+        run_config=RunConfig(
+            name="promotion",
+            storage_path=str(scratch),
+            failure_config=FailureConfig(
+                max_failures=config.max_failures, controller_failure_limit=config.max_failures
+            ),
+        ),
+    ).fit()
+
+
+def _resources(config: PromoteConfig, machine: Mapping[str, float]) -> tuple[dict[str, float], bool]:
+    """What each worker takes. Refuses what the machine does not have: Ray would wait for it without end."""
+    cpus, gpus = int(machine.get("CPU", 1)), int(machine.get("GPU", 0))
+    share = config.cpus_per_worker or max(1, cpus // config.workers)
+    if share * config.workers > cpus or (gpus and config.workers > gpus):
+        raise InputError(
+            f"{config.workers} workers of {share} CPU cores{' and a GPU' if gpus else ''} each must fit on this "
+            f"machine, but it has {cpus} cores and {gpus} GPUs; use fewer --workers"
+        )
+    return {"CPU": float(share), **({"GPU": 1.0} if gpus else {})}, bool(gpus)
+
+
+@contextmanager
+def _watched(progress: Path, log: Path) -> Iterator[Path]:
+    """Show what the first rank writes: its progress file as a bar, new lines of its log above it."""
+    progress.unlink(missing_ok=True)
+    start = log.stat().st_size if log.exists() else 0
+    done = threading.Event()
+    with RunBar() as bar:
+        watcher = threading.Thread(target=_watch, args=(bar, progress, log, start, done), daemon=True)
+        watcher.start()
+        try:
+            yield progress
+        finally:
+            done.set()
+            watcher.join()
+            progress.unlink(missing_ok=True)
+
+
+def _watch(bar: RunBar, progress: Path, log: Path, start: int, done: threading.Event) -> None:
+    last = False
+    while not last:
+        last = done.wait(POLL_SECONDS)
+        if log.exists():
+            with log.open("rb") as file:
+                file.seek(start)
+                whole = file.read().rpartition(b"\n")[0]
+            start += len(whole) + 1 if whole else 0
+            for line in whole.decode(errors="replace").splitlines():
+                bar.say(line)
+        if progress.exists():
+            told = read_json(progress)
+            bar.tell(told.pop("stage"), told.pop("done"), told.pop("total"), told)

@@ -1,0 +1,59 @@
+"""What the command lines share: one message for a bad input, exit codes, and plain ASCII progress."""
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+QUIET = {
+    "TQDM_ASCII": " #",  # the bars of datasets and huggingface_hub, without block characters
+    "TRANSFORMERS_VERBOSITY": "critical",  # a new classification head is what we ask for, not news
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",  # reading a folder takes a moment; the Hub shows its own
+    "DATASETS_VERBOSITY": "critical",  # our own message says what is wrong with a file
+    "TOKENIZERS_PARALLELISM": "true",
+    "PYTHONWARNINGS": "ignore::FutureWarning,ignore::DeprecationWarning",  # of our libraries among themselves
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin make a busy machine many times slower
+}
+
+
+def new_app() -> typer.Typer:
+    """A command line without colours, boxes and tracebacks."""
+    return typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@contextmanager
+def explained(say: "Callable[..., None]" = typer.echo) -> Iterator[None]:
+    """Turn what the user can mend into one message and exit code 2."""
+    from train_fn.errors import InputError
+
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
+    try:
+        yield
+    except InputError as error:
+        say(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        say(
+            f"error: no space left to write {error.filename or 'the record'}; free some and go on "
+            "with the same command: nothing finished is lost",
+            err=True,
+        )
+        raise typer.Exit(2) from error
+
+
+def run_app(app: typer.Typer, argv: Sequence[str] | None) -> int:
+    """Run a command line and return its exit code: 2 for a bad input."""
+    try:
+        app(args=None if argv is None else list(argv))
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0

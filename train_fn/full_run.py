@@ -1,0 +1,88 @@
+"""What a promotion and a plain training run share: preparing the run's folder and job, and finishing it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from train_fn.cache import open_set, prepare
+from train_fn.config import PROJECT_NAME, DatasetSpec, TrainConfig
+from train_fn.model import resolve_model
+from train_fn.run_folder import RunFolder, Say, add_baseline, run_name, settings_of, summary, write_lineage
+from train_fn.storage import Paths
+from train_fn.tokenized import Meta
+from train_fn.tracking import RunInfo, close_all, sync_hint
+from train_fn.worker import Job
+
+
+def prepare_run(
+    spec: DatasetSpec,
+    config: TrainConfig,
+    paths: Paths,
+    job_type: Literal["promotion", "train"],
+    origin: Mapping[str, Any],
+    *,
+    replace: bool,
+    say: Say,
+) -> tuple[RunFolder, Job, Meta]:
+    """Tokenise, claim the run's folder, and describe the run. `origin` names the trial it comes from.
+
+    Raises InputError, before anything in the folder is touched.
+    """
+    model = resolve_model(config.model, paths, config.model_revision)
+    data = prepare(
+        spec,
+        model=model,
+        model_revision=config.model_revision,
+        max_length=config.max_length,
+        paths=paths,
+        say=say,
+    )
+    meta = open_set(data).meta
+    run = RunFolder.of(paths, run_name(config.model, spec))
+    run.claim(settings_of(config, meta, **origin), replace=replace)
+    tracking = RunInfo(
+        id=run.run_id,
+        name=run.name,
+        group=str(origin.get("study") or run.name),
+        job_type=job_type,
+        project=PROJECT_NAME,
+        config={**config.model_dump(mode="json"), **origin, "dataset": spec.name},
+        tags=(spec.name, job_type),
+        folder=run.logs,
+    )
+    job = Job(run.name, run.folder, config, model, data, tracking, score_test=True)
+    return run, job, meta
+
+
+def execute_here(job: Job, run: RunFolder) -> None:
+    """Run the job in this process, under a progress bar. Raises what goes wrong in it."""
+    from train_fn.bar import RunBar, logged
+    from train_fn.monitor import Monitor
+    from train_fn.worker import default_device, execute
+
+    with RunBar() as bar, logged(run.logs / "run.log", bar.say):
+        monitor = Monitor(job.run_id, job.folder, job.tracking, progress=bar.tell)
+        try:
+            execute(job, monitor, default_device())
+        except BaseException as error:
+            monitor.end("INTERRUPTED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            raise
+        finally:
+            close_all()
+
+
+def finish(
+    run: RunFolder,
+    spec: DatasetSpec,
+    config: TrainConfig,
+    meta: Meta,
+    paths: Paths,
+    origin: Mapping[str, Any],
+    say: Say,
+) -> list[str]:
+    """Add what stands beside the run's own results; returns the lines to show."""
+    add_baseline(run, spec, config, paths, say)
+    if not (run.folder / "lineage.json").exists():
+        write_lineage(run, meta, config, origin)
+    hint = sync_hint(Path(run.logs))
+    return [*summary(run, spec), *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]

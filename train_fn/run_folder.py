@@ -1,0 +1,170 @@
+"""The folder of one full run: its name, whose settings it holds, where it came from, and what stands in it."""
+
+import platform
+import shutil
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from train_fn.baseline import tfidf_baseline
+from train_fn.config import LABELS, DatasetSpec, TrainConfig, read_yaml
+from train_fn.errors import InputError
+from train_fn.storage import Paths, read_json, write_json, write_text
+from train_fn.tokenized import Meta
+
+PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "ray", "optuna", "wandb")
+Say = Callable[[str], None]
+
+
+def run_name(model: str, spec: DatasetSpec) -> str:
+    """Qwen/Qwen3-0.6B on 2M -> qwen3-0.6b-2m."""
+    name = "qwen3-tiny" if model == "tiny" else Path(model).name.lower()
+    return f"{name}-{spec.slug}"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where one full run lives: its results and its logs."""
+
+    folder: Path
+    logs: Path
+
+    @classmethod
+    def of(cls, paths: Paths, name: str) -> "RunFolder":
+        return cls(paths.output / name, paths.logs / name)
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def run_id(self) -> str:
+        """The run's id in W&B: a resumed run keeps it, a replaced one gets another."""
+        return (self.folder / "run_id").read_text(encoding="utf-8")
+
+    @property
+    def finished(self) -> bool:
+        return (self.folder / "result.json").exists()
+
+    def claim(self, settings: Mapping[str, Any], *, replace: bool) -> None:
+        """Make the folder this run's. Raises InputError when it holds a run of other settings."""
+        file = self.folder / "config.yaml"
+        if replace:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        elif file.exists():
+            there = read_yaml(file)
+            lines = sorted(_differences(there, dict(settings)))
+            if lines:
+                state = "a finished" if self.finished else "an unfinished"
+                raise InputError(
+                    f"{self.folder} holds {state} run of other settings:\n  " + "\n  ".join(lines) + "\n"
+                    "give its settings to continue it, --output for another place, or --replace to discard it"
+                )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / "run_id").exists():
+            write_text(self.folder / "run_id", f"{self.name}-{uuid.uuid4().hex[:8]}")
+        text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=False)
+        write_text(file, "# config.yaml: resolved, as the run used it\n" + text)
+
+
+def _differences(there: Any, given: Any, key: str = "") -> list[str]:
+    if isinstance(there, dict) and isinstance(given, dict):
+        names = sorted({*there, *given})
+        return [
+            line for n in names for line in _differences(there.get(n), given.get(n), f"{key}.{n}".strip("."))
+        ]
+    return [] if there == given else [f"{key}: {there} in the folder, {given} now"]
+
+
+def settings_of(train: TrainConfig, meta: Meta, **more: Any) -> dict[str, Any]:
+    """What config.yaml of a run holds; equal settings are the same run."""
+    data = {
+        "name": meta.dataset,
+        "source": meta.source,
+        "revision": meta.revision,
+        "fingerprint": meta.fingerprint,
+    }
+    return {"dataset": data, **more, "train": train.model_dump(mode="json")}
+
+
+def write_lineage(run: RunFolder, meta: Meta, train: TrainConfig, origin: Mapping[str, Any]) -> None:
+    """lineage.json: from which trial, on which data, with which versions."""
+    facts = read_json(run.folder / "facts.json")
+    write_json(
+        run.folder / "lineage.json",
+        {
+            "run": run.name,
+            **origin,
+            "model": train.model,
+            "model_revision": facts["model_revision"],
+            "dataset": settings_of(train, meta)["dataset"],
+            "rows": {name: split.rows for name, split in meta.splits.items()},
+            "seed": train.seed,
+            "versions": {"python": platform.python_version(), **_versions()},
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        },
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def add_baseline(run: RunFolder, spec: DatasetSpec, train: TrainConfig, paths: Paths, say: Say) -> None:
+    """Put TF-IDF's balanced accuracy, fitted on the same rows, beside the detector's in metrics.json."""
+    from train_fn.batching import stratified_subset
+    from train_fn.data import load_splits
+    from train_fn.worker import EVAL_SEED
+
+    found = read_json(run.folder / "metrics.json")
+    if "tfidf_balanced_accuracy" in found:
+        return
+    say("fitting TF-IDF with logistic regression on the same rows, to stand beside the detector")
+    splits = load_splits(spec, paths=paths).splits
+    labels = splits["train"].with_format("numpy")["label"][:]
+    rows = splits["train"].select(stratified_subset(labels, train.max_rows, EVAL_SEED))
+    found["tfidf_balanced_accuracy"] = tfidf_baseline(
+        rows["text"], rows["label"], splits["test"]["text"], splits["test"]["label"]
+    )
+    write_json(run.folder / "metrics.json", found)
+
+
+def weights_lines(run: RunFolder, spec: DatasetSpec) -> list[str]:
+    """The class weights that were used, the formula's and the published ones, and the counts."""
+    facts = read_json(run.folder / "facts.json")
+    lines = []
+    for number, label in enumerate(LABELS):
+        published = spec.published_weights
+        told = f", published {published[number]:.4f}" if published else ""
+        lines.append(
+            f"weight   {label}: {facts[f'class_weight_{label}']:.4f} for {facts[f'train_rows_{label}']:,} rows "
+            f"(formula {facts[f'inverse_frequency_{label}']:.4f}{told})"
+        )
+    return lines
+
+
+def summary(run: RunFolder, spec: DatasetSpec) -> list[str]:
+    """What a person reads at the end of a run."""
+    found = read_json(run.folder / "metrics.json")
+    before, after = found.get("test_before") or {}, found["test"]
+    lines = weights_lines(run, spec)
+    for key in ("balanced_accuracy", "auroc", "tpr_at_fpr_5", "tpr_at_fpr_1", "log_loss", "ece"):
+        start = f"{before[key]:.4f} before, " if before.get(key) is not None else ""
+        lines.append(f"test     {key}: {start}{after[key]:.4f} after training")
+    lines.append(f"test     balanced accuracy of TF-IDF: {found['tfidf_balanced_accuracy']:.4f}")
+    lines.append(f"files    {run.folder}")
+    lines.append(f"logs     {run.logs}")
+    return lines

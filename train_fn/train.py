@@ -1,0 +1,64 @@
+"""One full run without a search:  python train_fn/train.py --dataset 10k
+
+The same command again continues a run that was stopped, from its last checkpoint.
+"""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from train_fn.cli import explained, new_app, run_app
+
+app = new_app()
+
+
+@app.command(help=__doc__)
+def train(
+    dataset: Annotated[str, typer.Option(help="10k, 100k, 1M, 2M, sample, or a folder")],
+    max_rows: Annotated[int | None, typer.Option(help="train on so many rows [all]")] = None,
+    model: Annotated[str | None, typer.Option(help="a Hub name or a folder [Qwen/Qwen3-0.6B]")] = None,
+    seed: Annotated[int | None, typer.Option(help="of the training [42]")] = None,
+    output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="discard what the run's folder holds")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override configs/train.yaml")
+    ] = None,
+) -> None:
+    flags = {"max_rows": max_rows, "model": model, "seed": seed}
+    with explained():
+        _train(dataset, set_ or [], {k: v for k, v in flags.items() if v is not None}, output, replace)
+
+
+def _train(
+    dataset: str, sets: list[str], flags: dict[str, object], output: Path | None, replace: bool
+) -> None:
+    from train_fn.config import find_dataset, parse_sets, resolve_train
+    from train_fn.storage import Paths
+
+    spec = find_dataset(dataset)
+    config = resolve_train(spec, {**parse_sets(sets), **flags})
+    paths = Paths.of(output)
+
+    from train_fn.full_run import execute_here, finish, prepare_run
+
+    run, job, meta = prepare_run(spec, config, paths, "train", {}, replace=replace, say=typer.echo)
+    if not run.finished:
+        execute_here(job, run)
+    origin = {"study": None, "trial_id": None}
+    for line in finish(run, spec, config, meta, paths, origin, typer.echo):
+        typer.echo(line)
+    where = ["--output", str(output)] if output else []
+    command = shlex.join(["python", "search/tune.py", "--dataset", dataset, *where])
+    typer.echo(f"next     search for better hyperparameters: {command}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 2 for a bad input."""
+    return run_app(app, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
