@@ -43,5 +43,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	exit 2; }
 	@echo "installing into $(VENV), a few minutes the first time"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@$(BIN)/python -m pip install --quiet --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@

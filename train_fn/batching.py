@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -61,6 +62,11 @@ class Steps:
         order = _permutation(len(self.rows), self.seed, epoch)
         return self.rows[order[place * self.batch_size : (place + 1) * self.batch_size]]
 
+    def samples(self, step: int) -> int:
+        """The samples of the first `step` steps."""
+        epoch, place = divmod(step, self.per_epoch)
+        return epoch * len(self.rows) + place * self.batch_size
+
 
 @lru_cache(maxsize=2)
 def _permutation(count: int, seed: int, epoch: int) -> Rows:
@@ -85,6 +91,11 @@ def micro_batches(rows: Rows, lengths: NDArray[np.int64], budget: int) -> list[R
         batches.append(rows[order[start : start + size]])
         start += size
     return batches
+
+
+def ranks() -> tuple[int, int]:
+    """This process's rank and the number of ranks."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
 def rank_share(rows: Rows, lengths: NDArray[np.int64], rank: int, world: int) -> Rows:

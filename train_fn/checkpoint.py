@@ -5,37 +5,79 @@ rename; the one before it is removed only afterwards. No random state is stored 
 order comes from (seed, epoch) and dropout from (seed, step, rank), so the position is the random state.
 """
 
+import math
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from train_fn.config import Frozen
+from train_fn.state import Tensors, TrainState
 from train_fn.storage import atomic_folder, read_json, write_json
 
 KEEP = 2  # the newest, and one behind it should the newest turn out damaged
-FORMAT = 1
-Tensors = dict[str, Tensor]
+WEIGHTS, OPTIMIZER, BEST = "weights.safetensors", "optimizer.safetensors", "best.safetensors"
 
 
 class Position(Frozen):
     """Where a run stands, and what decided its bits."""
 
+    format: Literal[1] = 1
     step: int
-    best: float | None = None
-    best_metrics: dict[str, Any] = Field(default_factory=dict)
-    before: dict[str, Any] = Field(default_factory=dict)
-    stale: int = 0
-    seconds: float = 0.0
-    curve: tuple[dict[str, Any], ...] = ()
-    decided: dict[str, Any] = Field(default_factory=dict)
-    format: int = FORMAT
+    best: float | None
+    best_metrics: dict[str, Any]
+    stale: int
+    seconds: float
+    losses: tuple[float, ...]
+    curve: tuple[dict[str, Any], ...]
+    before: dict[str, Any]
+    decided: dict[str, Any]
+
+    @classmethod
+    def of(cls, state: TrainState, decided: dict[str, Any]) -> "Position":
+        return cls(
+            step=state.step,
+            best=state.best if math.isfinite(state.best) else None,
+            best_metrics=state.best_metrics,
+            stale=state.stale,
+            seconds=state.seconds,
+            losses=tuple(state.losses),
+            curve=tuple(state.curve),
+            before=state.before,
+            decided=decided,
+        )
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What `save` wrote."""
+
+    position: Position
+    weights: Tensors
+    optimizer: Tensors
+    best: Tensors
+
+    def state(self) -> TrainState:
+        """The state as it was saved."""
+        found = self.position
+        return TrainState(
+            step=found.step,
+            best=math.inf if found.best is None else found.best,
+            best_metrics=dict(found.best_metrics),
+            best_weights=self.best,
+            stale=found.stale,
+            seconds=found.seconds,
+            losses=list(found.losses),
+            curve=[dict(row) for row in found.curve],
+            before=dict(found.before),
+        )
 
 
 def snapshot(parameters: dict[str, nn.Parameter]) -> Tensors:
@@ -65,39 +107,30 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Iterable[str]) ->
 def restore_optimizer(optimizer: torch.optim.Optimizer, names: Iterable[str], tensors: Tensors) -> None:
     """Put flat tensors back as the optimiser's state."""
     numbers = {name: number for number, name in enumerate(names)}
-    state: dict[int, Tensors] = Field(default_factory=dict)
+    state: dict[int, Tensors] = {}
     for path, value in tensors.items():
         key, name = path.split("/", 1)
         state.setdefault(numbers[name], {})[key] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def save(
-    folder: Path, position: Position, weights: Tensors, optimizer: Tensors, best: Tensors | None
-) -> None:
+def save(folder: Path, saved: Checkpoint) -> None:
     """Write one checkpoint under `folder`, whole, then remove those before the last KEEP."""
-    with atomic_folder(folder / f"step-{position.step:09d}") as temporary:
-        save_file(weights, temporary / "weights.safetensors")
-        save_file(optimizer, temporary / "optimizer.safetensors")
-        if best is not None:
-            save_file(best, temporary / "best.safetensors")
-        write_json(temporary / "position.json", position.model_dump(mode="json"))
+    with atomic_folder(folder / f"step-{saved.position.step:09d}") as temporary:
+        save_file(saved.weights, temporary / WEIGHTS)
+        save_file(saved.optimizer, temporary / OPTIMIZER)
+        save_file(saved.best, temporary / BEST)
+        write_json(temporary / "position.json", saved.position.model_dump(mode="json"))
     for old in _folders(folder)[:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def load(folder: Path) -> tuple[Position, Tensors, Tensors, Tensors | None] | None:
+def load(folder: Path) -> Checkpoint | None:
     """The newest readable checkpoint under `folder`, or None; a damaged one is passed over."""
     for path in reversed(_folders(folder)):
         try:
             position = Position(**read_json(path / "position.json"))
-            best = path / "best.safetensors"
-            return (
-                position,
-                load_file(path / "weights.safetensors"),
-                load_file(path / "optimizer.safetensors"),
-                load_file(best) if best.exists() else None,
-            )
+            return Checkpoint(position, *(load_file(path / name) for name in (WEIGHTS, OPTIMIZER, BEST)))
         except (OSError, ValueError, TypeError, SafetensorError, ValidationError):
             continue
     return None

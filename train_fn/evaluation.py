@@ -1,6 +1,7 @@
 """Logits over rows of a split, on one rank or many."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,43 +9,64 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import nn
 
-from train_fn.batching import Rows, collate, micro_batches, rank_share
+from train_fn.batching import Rows, collate, micro_batches, rank_share, ranks
 from train_fn.cache import Split
+from train_fn.loss import NonFiniteLossError
+from train_fn.metrics import Metrics, compute
 
 EVAL_BUDGET = 4  # times the training budget: without gradients a token takes a fraction of the memory
 
 
-def predict(
-    model: nn.Module,
-    split: Split,
-    rows: Rows,
-    *,
-    pad_id: int,
-    device: torch.device,
-    budget: int,
-    check: Callable[[int], None] = lambda rows: None,
-) -> NDArray[np.float32]:
-    """Logits [len(rows), 2] in the order of `rows`, the same on every rank.
+@dataclass(frozen=True)
+class Scores:
+    """Logits [n, 2] and labels [n] of the rows [n] of a split."""
+
+    rows: Rows
+    logits: NDArray[np.float32]
+    labels: NDArray[np.integer]
+
+    def metrics(self) -> Metrics:
+        """How good they are."""
+        return compute(self.logits, self.labels)
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores rows with the model as it is at the call.
 
     `check(n)` is called after each batch of n rows: for progress, and it may raise to stop.
     """
-    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    positions = np.arange(len(rows))
-    lengths = split.lengths[rows]
-    mine = rank_share(positions, lengths, rank, world)
-    logits = np.zeros((len(rows), 2), dtype=np.float32)
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            for batch in micro_batches(mine, lengths[mine], budget * EVAL_BUDGET):
-                ids, last, _ = collate(split, rows[batch], pad_id, device)
-                logits[batch] = model(ids, last).float().cpu().numpy()
-                check(len(batch))
-    finally:
-        model.train(was_training)
-    if world > 1:
-        total = torch.from_numpy(logits).to(device)
-        dist.all_reduce(total)  # every row is zero on all ranks but one
-        logits = total.cpu().numpy()
-    return logits
+
+    model: nn.Module
+    pad_id: int
+    micro_batch_tokens: int
+    check: Callable[[int], None] = lambda rows: None
+
+    def __call__(self, split: Split, rows: Rows) -> Scores:
+        """The scores of `rows` in their order, the same on every rank. Raises NonFiniteLossError."""
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            logits = self._logits(split, rows)
+        finally:
+            self.model.train(was_training)
+        if not np.isfinite(logits).all():
+            raise NonFiniteLossError("logits are not finite in an evaluation")
+        return Scores(rows, logits, split.labels[rows])
+
+    @torch.no_grad()
+    def _logits(self, split: Split, rows: Rows) -> NDArray[np.float32]:
+        rank, world = ranks()
+        device = next(self.model.parameters()).device
+        lengths = split.lengths[rows]
+        mine = rank_share(np.arange(len(rows)), lengths, rank, world)
+        logits = np.zeros((len(rows), 2), dtype=np.float32)
+        for batch in micro_batches(mine, lengths[mine], self.micro_batch_tokens * EVAL_BUDGET):
+            ids, last, _ = collate(split, rows[batch], self.pad_id, device)
+            logits[batch] = self.model(ids, last).float().cpu().numpy()
+            self.check(len(batch))
+        if world > 1:
+            total = torch.from_numpy(logits).to(device)
+            dist.all_reduce(total)  # every row is zero on all ranks but one
+            logits = total.cpu().numpy()
+        return logits

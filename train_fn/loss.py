@@ -13,6 +13,10 @@ from train_fn.config import LABELS, Weights
 from train_fn.errors import InputError
 
 
+class NonFiniteLossError(ArithmeticError):
+    """The loss, its gradient or the logits are NaN or infinite: nothing after it can be trusted."""
+
+
 def label_counts(labels: NDArray[np.integer]) -> tuple[int, int]:
     """Rows of each class in the order of LABELS."""
     counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=len(LABELS))

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from train_fn.config import LABELS, TrainConfig
 from train_fn.errors import InputError
+from train_fn.quantized import expand, fits_expanded, keep_autograd_path, quantization, quantized_layers
 from train_fn.storage import Paths
 
 TINY = "tiny"
-EXPANDED_SHARE = 0.25  # of the free device memory; the rest belongs to activations
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,6 @@ def attention_kind(choice: str, device: torch.device) -> str:
     return "flash_attention_2" if available and choice != "sdpa" else "sdpa"
 
 
-def quantization(dtype: torch.dtype) -> Any:
-    """NF4 with double quantisation (Dettmers et al., QLoRA, arXiv 2305.14314)."""
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-    )
-
-
 def load_base(source: str, config: TrainConfig, device: torch.device) -> Base:
     """Load and quantise the base. Raises InputError when it cannot be had."""
     from transformers import AutoModelForSequenceClassification
@@ -122,8 +110,9 @@ def load_base(source: str, config: TrainConfig, device: torch.device) -> Base:
         ) from error
     model.requires_grad_(False)
     model.config.use_cache = False
-    _keep_autograd_path(model)
-    expanded = config.expand_base == "always" or (config.expand_base == "auto" and _fits(model, device))
+    keep_autograd_path(model)
+    wanted = config.expand_base
+    expanded = wanted == "always" or (wanted == "auto" and fits_expanded(model, device))
     if expanded:
         expand(model, dtype)
     return Base(model, dtype, attention, expanded, device, commit_of(source))
@@ -133,40 +122,6 @@ def commit_of(source: str) -> str | None:
     """The Hub's commit of a model folder in its cache, which is the folder's name; None for other folders."""
     name = Path(source).name
     return name if re.fullmatch(r"[0-9a-f]{40}", name) else None
-
-
-def quantized_layers(model: nn.Module) -> list[tuple[str, Any]]:
-    """The Linear4bit modules by name."""
-    import bitsandbytes as bnb
-
-    return [(name, m) for name, m in model.named_modules() if isinstance(m, bnb.nn.Linear4bit)]
-
-
-def _keep_autograd_path(model: nn.Module) -> None:
-    # On CPUs with avx512_bf16 bitsandbytes repacks a weight in place at the first evaluation and then
-    # multiplies by a kernel without autograd: most LoRA matrices would silently get no gradient.
-    for _, layer in quantized_layers(model):
-        layer.support_avx512bf16_for_cpu = False
-
-
-def _fits(model: nn.Module, device: torch.device) -> bool:
-    if device.type != "cuda":
-        return True
-    needed = 2 * sum(layer.in_features * layer.out_features for _, layer in quantized_layers(model))
-    free, _ = torch.cuda.mem_get_info(device)
-    return bool(needed < EXPANDED_SHARE * free)
-
-
-def expand(model: nn.Module, dtype: torch.dtype) -> None:
-    """Replace every Linear4bit by a Linear with its dequantised weight: the same values, expanded once."""
-    import bitsandbytes.functional as F  # noqa: N812
-
-    for name, layer in quantized_layers(model):
-        plain = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
-        weight = F.dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(dtype)
-        plain.weight = nn.Parameter(weight, requires_grad=False)
-        plain.bias = layer.bias
-        model.set_submodule(name, plain)
 
 
 def fingerprint(base: Base) -> str:
@@ -211,13 +166,12 @@ def attach(base: Base, config: TrainConfig) -> Detector:
     nn.init.normal_(model.score.weight, std=getattr(model.config, "initializer_range", 0.02))
     targets = config.target_modules
     lora = LoraConfig(
-        task_type=TaskType.SEQ_CLS,
+        task_type=TaskType.SEQ_CLS,  # PEFT then trains and saves the head too
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
         bias="none",
         target_modules=targets if isinstance(targets, str) else list(targets),
-        modules_to_save=["score"],
     )
     peft = get_peft_model(model, lora)
     for parameter in peft.parameters():

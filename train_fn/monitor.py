@@ -10,41 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from train_fn import checkpoint
 from train_fn.config import LABELS, TrainConfig
-from train_fn.loop import Row, TrainingData, TrainState
+from train_fn.loop import Learner
 from train_fn.loss import inverse_frequency, label_counts
 from train_fn.metrics import Metrics
+from train_fn.progress import Progress, no_progress
+from train_fn.state import Row, TrainingData, TrainState
 from train_fn.storage import write_json, write_text
-from train_fn.tracking import NullTracker, RunInfo, Tracker, open_tracker
+from train_fn.tracking import NullTracker, RunInfo, Status, Tracker, open_tracker
 
-PROGRESS_SECONDS = 0.5
 LOG_SECONDS = 1.0  # a training row a second at most: a long run does not flood W&B
 _log = logging.getLogger(__name__)
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
 
 class StoppedError(Exception):
     """The run was asked to end; the message says by whom: PRUNED or INTERRUPTED."""
-
-
-def no_progress(stage: str, done: int, total: int, values: Mapping[str, float]) -> None:
-    """Nobody watches."""
-
-
-def file_progress(path: Path) -> Progress:
-    """Progress for another process: a small JSON file, rewritten at most twice a second."""
-    last: dict[str, Any] = {"time": 0.0, "stage": ""}
-
-    def tell(stage: str, done: int, total: int, values: Mapping[str, float]) -> None:
-        now = time.monotonic()
-        if stage != last["stage"] or now - last["time"] > PROGRESS_SECONDS:
-            last.update(time=now, stage=stage)
-            write_json(path, {"stage": stage, "done": done, "total": total, **values})
-
-    return tell
 
 
 class Monitor:
@@ -71,57 +53,45 @@ class Monitor:
     def stage(self, name: str) -> None:
         """Say what is being done now."""
         self._stage = name
-        if self._first:
-            _log.info(name)
+        self._say(name)
         self._progress(name, 0, 0, {})
 
-    def resume(
-        self,
-        found: tuple[checkpoint.Position, checkpoint.Tensors, checkpoint.Tensors, checkpoint.Tensors | None],
-        parameters: dict[str, nn.Parameter],
-        optimizer: torch.optim.Optimizer,
-        decided: dict[str, Any],
-    ) -> TrainState:
-        """Put a checkpoint back. What decided its bits is used again, or the loss of exactness is said."""
-        position, weights, moments, best = found
-        checkpoint.restore(parameters, weights)
-        checkpoint.restore_optimizer(optimizer, parameters, moments)
-        torch.set_num_threads(int(position.decided.get("threads", decided["threads"])))
-        decided["threads"] = torch.get_num_threads()
-        changed = [key for key, value in decided.items() if position.decided.get(key) != value]
-        if changed and self._first:
-            names = ", ".join(changed)
-            _log.warning(f"resumes at step {position.step}, not bit for bit: {names} changed")
-        elif self._first:
-            _log.info(f"resumes at step {position.step}")
-        return TrainState(
-            step=position.step,
-            best=math.inf if position.best is None else position.best,
-            best_metrics=dict(position.best_metrics),
-            best_weights=best,
-            stale=position.stale,
-            seconds=position.seconds,
-            curve=list(position.curve),
-            before=dict(position.before),
-        )
-
     def begin(
-        self,
-        state: TrainState,
-        config: TrainConfig,
-        parameters: dict[str, nn.Parameter],
-        optimizer: torch.optim.Optimizer,
-        decided: dict[str, Any],
-        training: TrainingData,
-    ) -> None:
-        """Take hold of what a checkpoint needs, and send again what was sent before an interruption."""
-        if self._first:
-            _log.info(f"class weights {training.weights[0]:.4f} AI, {training.weights[1]:.4f} human")
-        self._state, self._config, self._decided = state, config, decided
-        self._parameters, self._optimizer = parameters, optimizer
+        self, learner: Learner, training: TrainingData, config: TrainConfig, decided: dict[str, Any]
+    ) -> TrainState:
+        """Where the run stands: at its last checkpoint, put back into `learner`, or at its start.
+
+        What decided a checkpoint's bits is used again, or the loss of exactness is said. What was sent before
+        the interruption is sent again, unchanged.
+        """
+        self._learner, self._config, self._decided = learner, config, decided
         self._facts = weight_facts(training)
-        for row in state.curve:
+        self._say(f"class weights {training.weights[0]:.4f} AI, {training.weights[1]:.4f} human")
+        found = checkpoint.load(self._folder / "checkpoints")
+        if found is None:
+            return self._state
+        self._state = self._restore(found)
+        if self._state.before:
+            self.before(self._state)
+        for row in self._state.curve:
+            self._track(row)
             self._tell(row)
+        return self._state
+
+    def _restore(self, found: checkpoint.Checkpoint) -> TrainState:
+        before, now = found.position.decided, self._decided
+        checkpoint.restore(self._learner.parameters, found.weights)
+        checkpoint.restore_optimizer(self._learner.optimizer, self._learner.parameters, found.optimizer)
+        torch.set_num_threads(int(before.get("threads", now["threads"])))
+        now["threads"] = torch.get_num_threads()
+        changed = [key for key, value in now.items() if before.get(key) != value]
+        exactly = f"not bit for bit: {', '.join(changed)} changed" if changed else "bit for bit"
+        self._say(f"resumes at step {found.position.step}, {exactly}")
+        return found.state()
+
+    def _say(self, line: str) -> None:
+        if self._first:
+            _log.info(line)
 
     def micro_batch(self, rows: int) -> None:
         reason = self._stopped()
@@ -145,19 +115,20 @@ class Monitor:
 
     def evaluated(self, state: TrainState, row: Row) -> None:
         row["device"] = self._decided["device"]
-        if self._first:
-            rate = row["samples"] / max(row["seconds"], 1e-9)
-            left = row["seconds"] * (100 - row["progress"]) / max(row["progress"], 1)
-            _log.info(
-                f"{row['progress']} %: log loss {row['validation_log_loss']:.4f} (best {row['objective']:.4f}), "
-                f"balanced accuracy {row['balanced_accuracy']:.4f}, {rate:.1f} samples/s, "
-                f"about {left / 60:.0f} min left"
-            )
-        self._save(state)
-        self._tracker.log(
-            {f"validation/{k}": v for k, v in row.items() if isinstance(v, int | float)}, row["step"]
+        rate = row["samples"] / max(row["seconds"], 1e-9)
+        left = row["seconds"] * (100 - row["progress"]) / max(row["progress"], 1)
+        self._say(
+            f"{row['progress']} %: log loss {row['validation_log_loss']:.4f} (best {row['objective']:.4f}), "
+            f"balanced accuracy {row['balanced_accuracy']:.4f}, {rate:.1f} samples/s, "
+            f"about {left / 60:.0f} min left"
         )
+        self._save(state)
+        self._track(row)
         self._tell(row)
+
+    def _track(self, row: Row) -> None:
+        numbers = {f"validation/{k}": v for k, v in row.items() if isinstance(v, int | float)}
+        self._tracker.log(numbers, row["step"])
 
     def _tell(self, row: Row) -> None:
         # The row at 100 % is sent by `complete`: after it the search asks for no further one.
@@ -168,28 +139,20 @@ class Monitor:
         self._saved = time.monotonic()
         if not self._first:
             return
-        position = checkpoint.Position(
-            step=state.step,
-            best=state.best if math.isfinite(state.best) else None,
-            best_metrics=state.best_metrics,
-            stale=state.stale,
-            seconds=state.seconds,
-            curve=tuple(state.curve),
-            before=state.before,
-            decided=self._decided,
+        found = checkpoint.Checkpoint(
+            checkpoint.Position.of(state, self._decided),
+            checkpoint.snapshot(self._learner.parameters),
+            checkpoint.optimizer_tensors(self._learner.optimizer, self._learner.parameters),
+            state.best_weights,
         )
-        names = list(self._parameters)
-        moments = checkpoint.optimizer_tensors(self._optimizer, names)
-        weights = checkpoint.snapshot(self._parameters)
-        checkpoint.save(self._folder / "checkpoints", position, weights, moments, state.best_weights)
-        lines = "".join(json.dumps(row) + "\n" for row in state.curve)
-        write_text(self._folder / "curve.jsonl", lines)
+        checkpoint.save(self._folder / "checkpoints", found)
+        write_text(self._folder / "curve.jsonl", "".join(json.dumps(row) + "\n" for row in state.curve))
 
     def complete(self, state: TrainState, metrics: Metrics, deliver: Callable[[], None]) -> None:
         """Write the results, then send the last row: when it arrives, every file is there."""
         if not self._first:
             return
-        self.cause = "patience" if state.stale >= self._config.patience else ""
+        self.cause = "patience" if state.curve[-1]["progress"] < 100 else ""
         last = {**state.curve[-1], **metrics.scalars(), "objective": metrics.log_loss}
         row = {**last, **self._facts, "done": True, "status": "COMPLETE", "cause": self.cause}
         deliver()
@@ -212,9 +175,9 @@ class Monitor:
         """The run will never go on."""
         shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
 
-    def end(self, status: str, cause: str = "") -> None:
+    def end(self, status: Status, cause: str = "") -> None:
         """The run ends without a result."""
-        self._tracker.finish(status, {"cause": cause}, None)  # type: ignore[arg-type]
+        self._tracker.finish(status, {"cause": cause}, None)
 
 
 def weight_facts(training: TrainingData) -> dict[str, Any]:

@@ -2,49 +2,39 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from train_fn.batching import Rows
 from train_fn.cache import TokenizedSet
 from train_fn.config import LABELS
-from train_fn.loop import TrainState
-from train_fn.metrics import Metrics, compute
+from train_fn.evaluation import Scores
+from train_fn.job import Job
+from train_fn.metrics import Metrics
 from train_fn.model import TINY, Detector, commit_of
 from train_fn.plots import confusion_png
 from train_fn.storage import atomic_file, atomic_folder, write_json
 
-if TYPE_CHECKING:
-    from train_fn.worker import Job
-
 
 @dataclass(frozen=True)
-class Scores:
-    """Logits [n, 2] and labels [n] of the rows [n] of a split."""
+class Result:
+    """What a finished run found: metrics before training by split, those of its best weights on all of
+    validation, and the scores by split, test among them where it was read."""
 
-    rows: Rows
-    logits: NDArray[np.float32]
-    labels: NDArray[np.integer]
+    before: dict[str, Any]
+    metrics: Metrics
+    scores: dict[str, Scores]
 
 
-def deliver(
-    job: "Job",
-    data: TokenizedSet,
-    detector: Detector,
-    state: TrainState,
-    metrics: Metrics,
-    validation: Scores | None,
-    test: Scores | None,
-) -> None:
+def deliver(job: Job, data: TokenizedSet, detector: Detector, result: Result) -> None:
     """Write everything that a finished run leaves in `job.folder`, each file whole."""
     save_adapter(detector, job, job.folder / "adapter")
-    found = {"before": state.before.get("validation"), "after": metrics.model_dump(mode="json")}
-    shown, split = metrics, "validation"
-    if test is not None:
-        shown, split = compute(test.logits, test.labels), "test"
-        found |= {"test_before": state.before.get("test"), "test": shown.model_dump(mode="json")}
+    found = {"before": result.before.get("validation"), "after": result.metrics.model_dump(mode="json")}
+    shown, split = result.metrics, "validation"
+    if "test" in result.scores:
+        shown, split = result.scores["test"].metrics(), "test"
+        found |= {"test_before": result.before.get("test"), "test": shown.model_dump(mode="json")}
+        write_predictions(data, result.scores, job.folder / "predictions.parquet")
     write_json(job.folder / "metrics.json", found)
     matrix = {
         "split": split,
@@ -54,11 +44,9 @@ def deliver(
     }
     write_json(job.folder / "confusion_matrix.json", matrix)
     confusion_png(shown.confusion_matrix, job.folder / "confusion_matrix.png", f"{job.run_id}, {split} split")
-    if validation is not None and test is not None:
-        write_predictions(data, {"validation": validation, "test": test}, job.folder / "predictions.parquet")
 
 
-def save_adapter(detector: Detector, job: "Job", folder: Path) -> None:
+def save_adapter(detector: Detector, job: Job, folder: Path) -> None:
     """The LoRA matrices and the head in PEFT's format, with the tokenizer they were trained with."""
     from transformers import AutoTokenizer
 

@@ -35,8 +35,8 @@ PAIRS = {"train": 1000, "validation": 250, "test": 300}
 TWINS = (("train", "test", 24), ("validation", "train", 12), ("test", "train", 12))
 # How far a generator is from the human writer (0 = the same, 1 = the full distance).
 GENERATORS = {"fennec-7b": 0.6, "lynx-13b": 0.8, "heron-chat": 1.0, "osprey-chat": 1.2, "marlin-xl": 1.4}
-WORD_LEAN = 0.8  # log-odds between the classes for the word that tells most; the dial for TF-IDF's figure
-OWN_LEAN = 0.5  # log-weight of a writer's own taste, which tells writers apart but not the classes
+WORD_LEAN = 0.75  # log-odds between the classes for the word that tells most; the dial for TF-IDF's figure
+OWN_LEAN = 0.4  # log-weight of a writer's own taste, which tells writers apart but not the classes
 
 Row = tuple[str, str, str, str]
 
@@ -62,8 +62,8 @@ class Style:
         return Style(**values)
 
 
-HUMAN_STYLE = Style(link_first=0.4, adverb_first=0.4, three=0.3, list_comma=0.4, dash=0.2, echo=0.3, even=0.3)
-AI_STYLE = Style(link_first=0.6, adverb_first=0.6, three=0.45, list_comma=0.65, dash=0.3, echo=0.45, even=0.6)
+HUMAN_STYLE = Style(link_first=0.3, adverb_first=0.3, three=0.3, list_comma=0.3, dash=0.15, echo=0.25, even=0.2)
+AI_STYLE = Style(link_first=0.65, adverb_first=0.65, three=0.5, list_comma=0.7, dash=0.3, echo=0.4, even=0.6)
 
 
 class Writer:
@@ -175,7 +175,7 @@ def sample_rows(seed: int = 7) -> dict[str, list[Row]]:
     bodies: dict[str, list[tuple[str, str, str, str]]] = {split: [] for split in PAIRS}
     for split, (title, (domain, topic)) in zip(places, titles.items(), strict=True):
         for writer, label in ((human, LABELS[1]), (rng.choice(generators), LABELS[0])):
-            words = round(min(60, max(20, rng.gauss(34, 9))))
+            words = round(min(56, max(19, rng.gauss(31, 8))))
             body = writer.body(domain, topic, words)
             splits[split].append((domain, writer.name, f"{title} {body}", label))
             if label == LABELS[0]:

@@ -7,54 +7,31 @@ a promotion's TorchTrainer starts on every rank: there an error is raised, and R
 import gc
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
-from torch.nn.parallel import DistributedDataParallel
 
 from train_fn import checkpoint
-from train_fn.bar import logged
-from train_fn.batching import Rows, stratified_subset
-from train_fn.cache import Split, TokenizedSet, open_set
+from train_fn.batching import ranks, stratified_subset
+from train_fn.cache import TokenizedSet, open_set
 from train_fn.config import TrainConfig, Weights, find_dataset
-from train_fn.evaluation import predict
-from train_fn.loop import NonFiniteLossError, Row, TrainingData, TrainState, make_optimizer, train
+from train_fn.evaluation import Scorer
+from train_fn.job import Job, Outcome, cause_of
+from train_fn.loop import make_learner, train
 from train_fn.loss import class_weights, label_counts
-from train_fn.metrics import Metrics, compute
-from train_fn.model import Base, Detector, attach, load_base
-from train_fn.monitor import Monitor, StoppedError, no_progress
-from train_fn.results import Scores, deliver
-from train_fn.tracking import RunInfo
+from train_fn.metrics import Metrics
+from train_fn.model import Base, attach, load_base
+from train_fn.monitor import Monitor, StoppedError
+from train_fn.progress import file_progress, no_progress
+from train_fn.results import Result, deliver
+from train_fn.state import Row, TrainingData, TrainState
+
+__all__ = ["EVAL_SEED", "Job", "Outcome", "default_device", "execute", "run", "train_fn"]
 
 EVAL_SEED = 0  # the rows to evaluate on are the same whatever the run's seed, so that seeds compare
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run: its configuration, its tokenised data, and the folder that is its record."""
-
-    run_id: str
-    folder: Path
-    train: TrainConfig
-    model: str  # where the base is loaded from: a folder
-    data: Path
-    tracking: RunInfo | None
-    score_test: bool
-    memory_fraction: float = 1.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended: COMPLETE, FAILED or STOPPED, and why."""
-
-    status: str
-    cause: str = ""
 
 
 def default_device() -> torch.device:
@@ -73,12 +50,12 @@ def run(job: Job, send: Callable[[Row], None], stopped: Callable[[], str]) -> Ou
         execute(job, monitor, default_device())
         return Outcome("COMPLETE", monitor.cause)
     except StoppedError as stop:
-        if str(stop) == "PRUNED":
+        if pruned := str(stop) == "PRUNED":
             monitor.drop_checkpoints()
-        monitor.end(str(stop))
+        monitor.end("PRUNED" if pruned else "INTERRUPTED")
         return Outcome("STOPPED", str(stop))
     except Exception as error:  # every other end of a trial is a row that names its cause
-        cause = _cause(error)
+        cause = cause_of(error)
         monitor.fail(cause)
         return Outcome("FAILED", cause)
     finally:
@@ -88,102 +65,78 @@ def run(job: Job, send: Callable[[Row], None], stopped: Callable[[], str]) -> Ou
 
 
 def train_fn(config: dict[str, Any]) -> None:
-    """What a promotion's TorchTrainer runs on every rank; `config` holds the Job and the progress file."""
+    """What a promotion's TorchTrainer runs on every rank; `config` holds the Job, progress file and log file.
+
+    An error leaves the checkpoints: Ray's failure policy starts the run again from them.
+    """
     from ray.train.torch import get_device
 
-    from train_fn.monitor import file_progress
+    from train_fn.bar import logged
     from train_fn.tracking import close_all
 
-    job, first = config["job"], not dist.is_initialized() or dist.get_rank() == 0
+    job, first = config["job"], ranks()[0] == 0
     progress = file_progress(Path(config["progress"])) if first else no_progress
-    log = logged(Path(config["log"])) if first else nullcontext()
-    monitor = Monitor(job.run_id, job.folder, job.tracking if first else None, progress=progress, first=first)
-    try:
-        with log:
+    with logged(Path(config["log"])) if first else nullcontext():
+        tracking = job.tracking if first else None
+        monitor = Monitor(job.run_id, job.folder, tracking, progress=progress, first=first)
+        try:
             execute(job, monitor, get_device())
-    except Exception as error:
-        monitor.end("FAILED", _cause(error))  # its checkpoints stay: Ray may start it again
-        raise
-    finally:
-        close_all()
+        except Exception as error:
+            monitor.end("FAILED", cause_of(error))
+            raise
+        finally:
+            close_all()
 
 
 def execute(job: Job, monitor: Monitor, device: torch.device) -> None:
     """Load, evaluate, train from the last checkpoint, score, and write the results. Raises what goes wrong."""
-    config, data = job.train, open_set(job.data)
+    config, data = job.train.on_device(device.type), open_set(job.data)
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.cuda.set_per_process_memory_fraction(job.memory_fraction, device)
     monitor.stage("loading the 4-bit base")
     base = _warm_base(job.model, _base_key(config), device)
     detector = attach(base, config)
-    parameters = detector.trainable()
-    optimizer = make_optimizer(parameters, config)
+    learner = make_learner(detector, detector.trainable(), config)
     training = training_data(config, data)
-    state = TrainState()
+    score = Scorer(learner.model, training.pad_id, config.token_budget, monitor.micro_batch)
     threads = torch.get_num_threads()
-    decided = _decided(config, base)
-    found = checkpoint.load(job.folder / "checkpoints")
-    if found is not None:
-        state = monitor.resume(found, parameters, optimizer, decided)
     try:
-        _train_and_deliver(job, monitor, detector, optimizer, training, data, state, decided, base)
+        state = monitor.begin(learner, training, config, _decided(config, base))
+        if not state.before and config.eval_before_rows:
+            monitor.stage("evaluating before training")
+            state.before = _score_before(job, data, score)
+            monitor.before(state)
+        monitor.stage("training")
+        train(learner, training, config, monitor, state)
+        monitor.stage("evaluating the best weights")
+        checkpoint.restore(learner.parameters, state.best_weights)
+        result = _score_after(job, data, training, state, score)
+        monitor.complete(state, result.metrics, lambda: deliver(job, data, detector, result))
     finally:
         torch.set_num_threads(threads)
 
 
-def _train_and_deliver(
-    job: Job,
-    monitor: Monitor,
-    detector: Detector,
-    optimizer: torch.optim.AdamW,
-    training: TrainingData,
-    data: TokenizedSet,
-    state: TrainState,
-    decided: dict[str, Any],
-    base: Base,
-) -> None:
-    config, parameters = job.train, detector.trainable()
-    monitor.begin(state, config, parameters, optimizer, decided, training)
-    world = dist.get_world_size() if dist.is_initialized() else 1
-    model = DistributedDataParallel(detector) if world > 1 else detector
-
-    def score(split: Split, rows: Rows) -> Scores:
-        logits = predict(
-            model, split, rows, pad_id=training.pad_id, device=base.device,
-            budget=config.micro_batch_tokens, check=monitor.micro_batch,
-        )  # fmt: skip
-        return Scores(rows, logits, split.labels[rows])
-
-    if not state.before and config.eval_before_rows:
-        monitor.stage("evaluating before training")
-        state.before = _score_before(config, data, score, job.score_test)
-        monitor.before(state)
-    monitor.stage("training")
-    train(model, parameters, optimizer, training, config, monitor, state)
-    monitor.stage("evaluating the best weights")
-    if state.best_weights is None:
-        raise NonFiniteLossError("no evaluation gave a finite validation log loss")
-    checkpoint.restore(parameters, state.best_weights)
-    everything = np.arange(len(data.validation))
-    if job.score_test or len(training.eval_rows) < len(everything):
-        validation = score(data.validation, everything)
-        metrics = compute(validation.logits, validation.labels)
-    else:  # the best evaluation was on these very rows
-        validation, metrics = None, Metrics(**state.best_metrics)
-    test = score(data.test, np.arange(len(data.test))) if job.score_test else None
-    monitor.complete(state, metrics, lambda: deliver(job, data, detector, state, metrics, validation, test))
-
-
-def _score_before(
-    config: TrainConfig, data: TokenizedSet, score: Callable[[Split, Rows], Scores], test: bool
-) -> dict[str, Any]:
-    splits = {"validation": data.validation} | ({"test": data.test} if test else {})
+def _score_before(job: Job, data: TokenizedSet, score: Scorer) -> dict[str, Any]:
+    splits = {"validation": data.validation} | ({"test": data.test} if job.score_test else {})
     found = {}
     for name, split in splits.items():
-        scores = score(split, stratified_subset(split.labels, config.eval_before_rows, EVAL_SEED))
-        found[name] = compute(scores.logits, scores.labels).model_dump(mode="json")
+        rows = stratified_subset(split.labels, job.train.eval_before_rows, EVAL_SEED)
+        found[name] = score(split, rows).metrics().model_dump(mode="json")
     return found
+
+
+def _score_after(
+    job: Job, data: TokenizedSet, training: TrainingData, state: TrainState, score: Scorer
+) -> Result:
+    everything = np.arange(len(data.validation))
+    if not job.score_test and len(training.eval_rows) == len(everything):
+        # The best evaluation was on these very rows.
+        return Result(state.before, Metrics(**state.best_metrics), {})
+    scores = {"validation": score(data.validation, everything)}
+    if job.score_test:
+        scores["test"] = score(data.test, np.arange(len(data.test)))
+    return Result(state.before, scores["validation"].metrics(), scores)
 
 
 def training_data(config: TrainConfig, data: TokenizedSet) -> TrainingData:
@@ -213,20 +166,12 @@ def _decided(config: TrainConfig, base: Base) -> dict[str, Any]:
     name = torch.cuda.get_device_name(base.device) if base.device.type == "cuda" else "cpu"
     return {
         "threads": torch.get_num_threads(),
-        "ranks": dist.get_world_size() if dist.is_initialized() else 1,
+        "ranks": ranks()[1],
         "torch": torch.__version__,
         "device": name,
         "dtype": str(base.dtype).removeprefix("torch."),
         "attention": base.attention,
+        "micro_batch_tokens": config.token_budget,
         "expanded_base": base.expanded,
         "model_revision": base.revision,
     }
-
-
-def _cause(error: Exception) -> str:
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        w in text.lower() for w in OUT_OF_MEMORY
-    ):
-        return f"out of memory ({text[:200]})"
-    return f"nan loss ({error})" if isinstance(error, NonFiniteLossError) else text[:500]

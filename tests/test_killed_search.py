@@ -1,0 +1,96 @@
+"""kill -9 of a real search's driver, three times, then the same command: what an undisturbed search gives."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from folders import write
+
+from train_fn.sample import COLUMNS, sample_rows
+from train_fn.storage import PROJECT, read_json, read_lines
+
+TRIALS = 6
+SETTINGS = (
+    "--model tiny --study killed --trials 6 --set max_length=64 --set batch_size=16 --set epochs=1 "
+    "--set evaluations=5 --set eval_before_rows=0 --set startup_trials=3"
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rows")
+    for name, count in (("train", 240), ("validation", 60), ("test", 60)):
+        columns = zip(*sample_rows()[name][:count], strict=True)
+        write(folder / f"{name}.parquet", dict(zip(COLUMNS, map(list, columns), strict=True)))
+    return folder
+
+
+def search(data: Path, output: Path) -> "subprocess.Popen[str]":
+    words = [sys.executable, str(PROJECT / "search" / "tune.py"), "--dataset", str(data), *SETTINGS.split()]
+    environment = {**os.environ, "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+    return subprocess.Popen(
+        [*words, "--output", str(output)], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> str:
+    told, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, told
+    return told
+
+
+def kill_when(process: "subprocess.Popen[str]", moment: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 200
+    while not moment():
+        assert process.poll() is None, "the search ended before the moment to kill it came"
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def core(row: dict[str, object]) -> str:
+    """What must be equal: all but the clock's."""
+    kept = {key: row[key] for key in ("number", "status", "params", "value", "curve")}
+    return json.dumps(kept, sort_keys=True)
+
+
+def test_a_search_killed_three_times_gives_what_an_undisturbed_one_gives(data: Path, tmp_path: Path) -> None:
+    study = tmp_path / "killed" / "output" / "studies" / "killed"
+    trials = study / "trials"
+
+    def rows() -> list[str]:
+        file = study / "trials.jsonl"
+        return [line for line in file.read_text().split("\n")[:-1] if line] if file.exists() else []
+
+    kill_when(search(data, study.parents[1]), lambda: (trials / "0000" / "params.json").exists())
+    assert rows() == []
+    kill_when(
+        search(data, study.parents[1]),
+        lambda: len(rows()) >= 2 and any((trials / f"{n:04d}" / "curve.jsonl").exists() for n in (2, 3)),
+    )
+    kept = rows()
+    assert 2 <= len(kept) < TRIALS
+    kill_when(search(data, study.parents[1]), lambda: any(trials.glob("*/checkpoints/.step-*.tmp")))
+    finish(search(data, study.parents[1]))
+
+    assert rows()[: len(kept)] == kept
+    records = [json.loads(line) for line in rows()]
+    assert [record["number"] for record in records] == list(range(TRIALS))
+    assert len({json.dumps(record["params"]) for record in records}) == TRIALS
+    view = optuna.load_study(study_name=None, storage=f"sqlite:///{study / 'optuna.db'}")
+    assert {trial.state.name for trial in view.trials} <= {"COMPLETE", "PRUNED"}
+    assert not list(trials.glob("*/checkpoints"))
+
+    calm = tmp_path / "calm" / "output"
+    finish(search(data, calm))
+    undisturbed = read_lines(calm / "studies" / "killed" / "trials.jsonl")
+    assert [core(record) for record in records] == [core(record) for record in undisturbed]
+    assert read_json(study / "best.json")["value"] == read_json(calm / "studies" / "killed" / "best.json")["value"]
