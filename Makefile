@@ -37,11 +37,13 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Not compiled: bytecode for all of the packages takes a minute, for what is imported seconds, at its first import.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
 	echo "error: Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is not one; name it: make PYTHON=python3.12" >&2; \
 	exit 2; }
 	@echo "installing into $(VENV), a few minutes the first time"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --quiet --constraint constraints.txt --editable '.[test]'
+	@$(BIN)/python -m pip install --quiet --quiet --no-compile --constraint constraints.txt \
+	    --editable '.[test]'
 	@touch $@

@@ -16,7 +16,8 @@ from train_fn.state import TrainingData
 
 SEED = 1
 ROWS = 8
-# Relative norms. In fp32 only the order of sums differs; bf16 rounds every activation of 28 layers to 8 bits.
+# Relative norms. In fp32 only the order of sums differs. bf16 rounds every activation of 28 layers to 8 bits: the
+# gradient was 1.8e-2 off on a CPU.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 
 

@@ -47,6 +47,8 @@ def run_search(
 
     Raises InputError, and OSError when the record cannot be written.
     """
+    from train_fn.run_folder import weights_lines
+
     check_space(search.space, train)
     study = open_study(paths, name) if name else None
     model, data, info = prepare_data(spec, train, paths, say)
@@ -60,6 +62,8 @@ def run_search(
         "tags": [info.name, "search"],
         "logs": str(paths.logs / study.name),
     }
+    for line in weights_lines(spec, train, data):
+        say(line)
     say(f"study {study.name}: {study.folder}")
     with study.locked():
         study.adopt_config(config)

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from train_fn.batching import Steps, collate, micro_batches, padded, rank_share, stratified_subset
 from train_fn.tokenized import Split
 
-LENGTHS = st.lists(st.integers(1, 400), min_size=1, max_size=60).map(lambda values: np.array(values, np.int64))
+LENGTHS = st.lists(st.integers(1, 400), min_size=1, max_size=60).map(
+    lambda values: np.array(values, np.int64)
+)
 LABELS = (np.random.default_rng(0).random(1000) < 0.3).astype(np.int8)
 
 
@@ -66,7 +68,9 @@ def test_a_subset_holds_the_classes_in_their_shares() -> None:
 @given(st.integers(1, 1000), st.integers(1, 1000))
 def test_a_larger_subset_holds_a_smaller(one: int, other: int) -> None:
     small, large = sorted((one, other))
-    assert set(stratified_subset(LABELS, small, 0).tolist()) <= set(stratified_subset(LABELS, large, 0).tolist())
+    assert set(stratified_subset(LABELS, small, 0).tolist()) <= set(
+        stratified_subset(LABELS, large, 0).tolist()
+    )
 
 
 def test_a_subset_of_all_or_more_is_all() -> None:

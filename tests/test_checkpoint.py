@@ -10,7 +10,16 @@ import pytest
 import torch
 from training import Caller, adapter, equal, in_process, make_job, run_killed, without_seconds
 
-from train_fn.checkpoint import KEEP, Checkpoint, Position, load, optimizer_tensors, restore, restore_optimizer, save
+from train_fn.checkpoint import (
+    KEEP,
+    Checkpoint,
+    Position,
+    load,
+    optimizer_tensors,
+    restore,
+    restore_optimizer,
+    save,
+)
 from train_fn.state import TrainState
 from train_fn.storage import read_json
 from train_fn.worker import Job
@@ -49,19 +58,19 @@ def same_end(job: Job, rows: list[dict[str, Any]], undisturbed: tuple[Path, list
 def test_a_run_stopped_again_and_again_ends_as_one_that_never_stopped(
     new_job: Maker, undisturbed: tuple[Path, list[dict[str, Any]]]
 ) -> None:
-    """Every attempt gets one micro-batch farther than the one before and then through one step at least."""
+    """An attempt is stopped in its third or fourth micro-batch, so that it ends a step and rarely two."""
     job = new_job("run", checkpoint_minutes=EVERY_STEP)
     stops, steps = 0, [0]
-    while (caller := Caller(stop_at=5 + stops % 4)).run(job) == "STOPPED":
+    while (caller := Caller(stop_at=3 + stops % 2)).run(job) == "STOPPED":
         stops += 1
         found = load(job.folder / "checkpoints")
         steps.append(found.position.step if found else 0)
         assert stops < 40
-    assert set(steps) >= {0, 1, 2, 3, 5, 7}
+    assert len(set(steps)) > 5
     assert same_end(job, caller.rows, undisturbed)
 
 
-@pytest.mark.parametrize("stop_at", [1, 3, 9, 16, 24])
+@pytest.mark.parametrize("stop_at", [2, 9, 16, 20])
 def test_a_run_stopped_once_ends_as_one_that_never_stopped(
     new_job: Maker, undisturbed: tuple[Path, list[dict[str, Any]]], stop_at: int
 ) -> None:
@@ -99,16 +108,16 @@ def test_a_run_stopped_between_a_step_and_its_evaluation_makes_up_for_it(
     assert same_end(job, caller.rows, undisturbed)
 
 
-@pytest.mark.parametrize("write", [2, 4])
 def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_from_the_one_before(
-    new_job: Maker, undisturbed: tuple[Path, list[dict[str, Any]]], write: int
+    new_job: Maker, undisturbed: tuple[Path, list[dict[str, Any]]]
 ) -> None:
-    """In the second file of the first checkpoint, and in the first of the second."""
+    """In the second of the three files of tensors of the second checkpoint."""
     job, caller = new_job("run"), Caller()
-    assert in_process(run_killed, job, write) == -9
+    assert in_process(run_killed, job, 5) == -9
     assert list((job.folder / "checkpoints").glob(".step-*.tmp"))
     found = load(job.folder / "checkpoints")
-    assert (found.position.step if found else 0) == (0 if write < 4 else 2)
+    assert found is not None
+    assert found.position.step == 2
     assert caller.run(job) == "COMPLETE"
     assert same_end(job, caller.rows, undisturbed)
     assert not (job.folder / "checkpoints").exists()

@@ -1,7 +1,6 @@
 """The user's two literal commands, unchanged, against a stand-in for the Hub: small files under the real names."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -227,4 +226,4 @@ def test_the_commands_work_from_any_directory(place: Place, tmp_path: Path) -> N
     words = [sys.executable, str(place.root / "search" / "tune.py"), "--dataset", "100k", "--trials", "21"]
     done = subprocess.run(words, cwd=tmp_path, env=told, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert not os.listdir(tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -36,7 +36,11 @@ def search(data: Path, output: Path) -> "subprocess.Popen[str]":
     words = [sys.executable, str(PROJECT / "search" / "tune.py"), "--dataset", str(data), *SETTINGS.split()]
     environment = {**os.environ, "WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
     return subprocess.Popen(
-        [*words, "--output", str(output)], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*words, "--output", str(output)],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
 
 
@@ -93,4 +97,7 @@ def test_a_search_killed_three_times_gives_what_an_undisturbed_one_gives(data: P
     finish(search(data, calm))
     undisturbed = read_lines(calm / "studies" / "killed" / "trials.jsonl")
     assert [core(record) for record in records] == [core(record) for record in undisturbed]
-    assert read_json(study / "best.json")["value"] == read_json(calm / "studies" / "killed" / "best.json")["value"]
+    assert (
+        read_json(study / "best.json")["value"]
+        == read_json(calm / "studies" / "killed" / "best.json")["value"]
+    )

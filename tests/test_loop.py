@@ -32,7 +32,9 @@ WHOLE = 10**6
 
 
 def bent_detector(model: Path, dtype: str) -> Detector:
-    detector = bent(load(model, compute_dtype="float32", expand_base="always"), settings(model, lora_dropout=0))
+    detector = bent(
+        load(model, compute_dtype="float32", expand_base="always"), settings(model, lora_dropout=0)
+    )
     return detector.double() if dtype == "float64" else detector
 
 
@@ -78,7 +80,9 @@ def test_the_gradient_is_that_of_the_weighted_mean(
     ids, last, labels = collate(data.train, np.asarray(LONG), data.pad_id, CPU)
     model.zero_grad(set_to_none=True)
     logits = model(ids, last)
-    torch.nn.functional.cross_entropy(logits, labels, weight=torch.tensor(data.weights, dtype=logits.dtype)).backward()
+    torch.nn.functional.cross_entropy(
+        logits, labels, weight=torch.tensor(data.weights, dtype=logits.dtype)
+    ).backward()
     expected = {name: p.grad.clone() for name, p in model.trainable().items() if p.grad is not None}
     assert distance(expected, gradient_of(model, data, small_model, LONG, 1000)) < TOLERANCE[dtype]
 
@@ -184,7 +188,7 @@ def test_a_run_takes_its_steps_and_evaluations(small_model: Path, data: Training
     assert [values["learning_rate"] for values in listener.values] == rates
     assert [row["step"] for row in listener.rows] == [2, 4, 6, 8]
     assert [row["progress"] for row in listener.rows] == [25, 50, 75, 100]
-    assert [row["samples"] for row in listener.rows] == [192, 384, 576, 768]
+    assert [row["samples"] for row in listener.rows] == [96, 192, 288, 384]
     losses = np.array([values["train_loss"] for values in listener.values]).reshape(4, 2).mean(axis=1)
     assert [row["train_loss"] for row in listener.rows] == pytest.approx(losses.tolist())
     objectives = [row["objective"] for row in listener.rows]

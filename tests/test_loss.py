@@ -56,7 +56,9 @@ def test_the_shares_of_micro_batches_add_up_to_the_weighted_mean(cuts: list[int]
     logits = torch.randn(9, 2, generator=generator, dtype=torch.float64)
     labels = torch.tensor([0, 1, 1, 1, 0, 1, 1, 1, 1])
     weights = (2.0, 0.7)
-    whole = torch.nn.functional.cross_entropy(logits, labels, weight=torch.tensor(weights, dtype=torch.float64))
+    whole = torch.nn.functional.cross_entropy(
+        logits, labels, weight=torch.tensor(weights, dtype=torch.float64)
+    )
     total = weight_sum(labels.numpy(), weights)
     parts = zip(logits.split(cuts), labels.split(cuts), strict=True)
     shares = [weighted_loss(some, of, torch.tensor(weights), total) for some, of in parts]

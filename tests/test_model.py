@@ -139,7 +139,9 @@ def test_a_fresh_adapter_depends_on_the_seed_alone(
     other = {k: p.detach() for k, p in attach(base, settings(small_model, seed=7)).trainable().items()}
     assert equal(first, again)
     assert not equal(first, other)
-    assert not torch.equal(*(d["base_model.model.score.modules_to_save.default.weight"] for d in (first, other)))
+    assert not torch.equal(
+        *(d["base_model.model.score.modules_to_save.default.weight"] for d in (first, other))
+    )
 
 
 @BOTH
@@ -191,9 +193,7 @@ def reloaded(folder: Path, dtype: torch.dtype, **options: Any) -> Any:
     return model
 
 
-def delivered(
-    tmp_path: Path, small_model: Path, tokens: Path, base: Base
-) -> tuple[Detector, Path]:
+def delivered(tmp_path: Path, small_model: Path, tokens: Path, base: Base) -> tuple[Detector, Path]:
     job = make_job(tmp_path / "run", small_model, tokens)
     detector = bent(base, job.train)
     save_adapter(detector, job, job.folder / "adapter")

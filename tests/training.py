@@ -65,7 +65,9 @@ def write_set(folder: Path, tokenizer: str) -> Path:
         texts = []
         for label, length in zip(labels, lengths, strict=True):
             upper = rng.random(length) < (0.4, 0.6)[label]
-            texts.append(np.where(upper, rng.integers(middle, VOCABULARY, length), rng.integers(2, middle, length)))
+            texts.append(
+                np.where(upper, rng.integers(middle, VOCABULARY, length), rng.integers(2, middle, length))
+            )
         np.save(folder / f"{name}.tokens.npy", np.concatenate(texts).astype(np.int32))
         np.save(folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
         np.save(folder / f"{name}.labels.npy", labels)
@@ -91,16 +93,16 @@ def write_set(folder: Path, tokenizer: str) -> Path:
 
 
 def settings(model: Path, **changes: Any) -> TrainConfig:
-    """8 steps of 96 rows in several micro-batches, an evaluation after every other one, with dropout."""
+    """8 steps of 48 rows in several micro-batches, an evaluation after every other one, with dropout."""
     values = {
         "model": str(model),
         "lora_rank": 4,
         "lora_alpha": 8,
         "lora_dropout": 0.1,
-        "max_rows": 384,
+        "max_rows": 192,
         "epochs": 2,
-        "batch_size": 96,
-        "micro_batch_tokens": 2048,
+        "batch_size": 48,
+        "micro_batch_tokens": 1024,
         "learning_rate": 1e-2,
         "evaluations": 4,
         "eval_before_rows": 32,

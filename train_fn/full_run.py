@@ -7,7 +7,16 @@ from typing import Any, Literal
 from train_fn.cache import open_set, prepare
 from train_fn.config import PROJECT_NAME, DatasetSpec, TrainConfig
 from train_fn.model import resolve_model
-from train_fn.run_folder import RunFolder, Say, add_baseline, run_name, settings_of, summary, write_lineage
+from train_fn.run_folder import (
+    RunFolder,
+    Say,
+    add_baseline,
+    run_name,
+    settings_of,
+    summary,
+    weights_lines,
+    write_lineage,
+)
 from train_fn.storage import Paths
 from train_fn.tokenized import Meta
 from train_fn.tracking import RunInfo, close_all, sync_hint
@@ -37,6 +46,8 @@ def prepare_run(
         paths=paths,
         say=say,
     )
+    for line in weights_lines(spec, config, data):
+        say(line)
     meta = open_set(data).meta
     run = RunFolder.of(paths, run_name(config.model, spec))
     run.claim(settings_of(config, meta, **origin), replace=replace)
@@ -85,4 +96,4 @@ def finish(
     if not (run.folder / "lineage.json").exists():
         write_lineage(run, meta, config, origin)
     hint = sync_hint(Path(run.logs))
-    return [*summary(run, spec), *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]
+    return [*summary(run), *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]

@@ -44,6 +44,17 @@ def class_weights(
     return inverse_frequency(counts)
 
 
+def weight_facts(counts: Sequence[int], weights: Weights) -> dict[str, float]:
+    """Counts, weights and what the formula would give, by label, for a run's record."""
+    formula = inverse_frequency(counts)
+    facts: dict[str, float] = {}
+    for number, label in enumerate(LABELS):
+        facts[f"train_rows_{label}"] = counts[number]
+        facts[f"class_weight_{label}"] = weights[number]
+        facts[f"inverse_frequency_{label}"] = formula[number]
+    return facts
+
+
 def weight_sum(labels: NDArray[np.integer], weights: Weights) -> float:
     """The sum of the rows' weights: what a step's loss is divided by, over all its micro-batches and ranks."""
     return float(np.asarray(weights, dtype=np.float64)[labels].sum())

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from train_fn import checkpoint
-from train_fn.config import LABELS, TrainConfig
+from train_fn.config import TrainConfig
 from train_fn.loop import Learner
-from train_fn.loss import inverse_frequency, label_counts
+from train_fn.loss import label_counts, weight_facts
 from train_fn.metrics import Metrics
 from train_fn.progress import Progress, no_progress
 from train_fn.state import Row, TrainingData, TrainState
 from train_fn.storage import write_json, write_text
-from train_fn.tracking import NullTracker, RunInfo, Status, Tracker, open_tracker
+from train_fn.tracking import Confusion, NullTracker, RunInfo, Status, Tracker, open_tracker
 
 LOG_SECONDS = 1.0  # a training row a second at most: a long run does not flood W&B
 _log = logging.getLogger(__name__)
@@ -46,6 +46,8 @@ class Monitor:
         self._id, self._folder, self._first = run_id, folder, first
         self._send, self._stopped, self._progress = send, stopped, progress
         self._tracker: Tracker = open_tracker(tracking) if tracking else NullTracker()
+        self._row: dict[str, float] = {}
+        self._row_step = 0
         self._stage, self._logged, self._saved = "", 0.0, time.monotonic()
         self._state = TrainState()
         self.cause = ""
@@ -65,7 +67,8 @@ class Monitor:
         the interruption is sent again, unchanged.
         """
         self._learner, self._config, self._decided = learner, config, decided
-        self._facts = weight_facts(training)
+        counts = label_counts(training.train.labels[training.train_rows])
+        self._facts = weight_facts(counts, training.weights)
         self._say(f"class weights {training.weights[0]:.4f} AI, {training.weights[1]:.4f} human")
         found = checkpoint.load(self._folder / "checkpoints")
         if found is None:
@@ -101,7 +104,7 @@ class Monitor:
     def before(self, state: TrainState) -> None:
         """The evaluation before training is known."""
         values = {f"before/{k}": v for k, v in Metrics(**state.before["validation"]).scalars().items()}
-        self._tracker.log(values, step=0)
+        self._log(values, 0)
 
     def stepped(self, state: TrainState, total: int, values: Mapping[str, float]) -> None:
         rate = state.step * self._config.batch_size / max(state.seconds, 1e-9)
@@ -109,7 +112,7 @@ class Monitor:
         now = time.monotonic()
         if now - self._logged > LOG_SECONDS:
             self._logged = now
-            self._tracker.log({f"train/{k}": v for k, v in values.items()}, step=state.step)
+            self._log({f"train/{k}": v for k, v in values.items()}, state.step)
         if now - self._saved > 60 * self._config.checkpoint_minutes:
             self._save(state)
 
@@ -128,7 +131,23 @@ class Monitor:
 
     def _track(self, row: Row) -> None:
         numbers = {f"validation/{k}": v for k, v in row.items() if isinstance(v, int | float)}
-        self._tracker.log(numbers, row["step"])
+        self._log(numbers, row["step"])
+
+    def _log(self, values: Mapping[str, float], step: int) -> None:
+        # W&B takes one row a step, so what a training step and its evaluation say is put together first.
+        if step != self._row_step:
+            self._flush()
+        self._row_step = step
+        self._row.update(values)
+
+    def _flush(self) -> None:
+        if self._row:
+            self._tracker.log(dict(self._row), self._row_step)
+            self._row.clear()
+
+    def _finish(self, status: Status, summary: Mapping[str, Any], confusion: Confusion | None) -> None:
+        self._flush()
+        self._tracker.finish(status, summary, confusion)
 
     def _tell(self, row: Row) -> None:
         # The row at 100 % is sent by `complete`: after it the search asks for no further one.
@@ -159,7 +178,7 @@ class Monitor:
         write_json(self._folder / "facts.json", {**self._facts, **self._decided})
         write_json(self._folder / "result.json", row)
         self.drop_checkpoints()
-        self._tracker.finish("COMPLETE", {**row, **self._decided}, metrics.confusion_matrix)
+        self._finish("COMPLETE", {**row, **self._decided}, metrics.confusion_matrix)
         self._send(row)
 
     def fail(self, cause: str) -> None:
@@ -177,16 +196,4 @@ class Monitor:
 
     def end(self, status: Status, cause: str = "") -> None:
         """The run ends without a result."""
-        self._tracker.finish(status, {"cause": cause}, None)
-
-
-def weight_facts(training: TrainingData) -> dict[str, Any]:
-    """The counts and the weights of a run, for its record: by label, and what the formula would give."""
-    counts = label_counts(training.train.labels[training.train_rows])
-    formula = inverse_frequency(counts)
-    facts: dict[str, Any] = {}
-    for number, label in enumerate(LABELS):
-        facts[f"train_rows_{label}"] = counts[number]
-        facts[f"class_weight_{label}"] = training.weights[number]
-        facts[f"inverse_frequency_{label}"] = formula[number]
-    return facts
+        self._finish(status, {"cause": cause}, None)

@@ -142,9 +142,14 @@ def add_baseline(run: RunFolder, spec: DatasetSpec, train: TrainConfig, paths: P
     write_json(run.folder / "metrics.json", found)
 
 
-def weights_lines(run: RunFolder, spec: DatasetSpec) -> list[str]:
-    """The class weights that were used, the formula's and the published ones, and the counts."""
-    facts = read_json(run.folder / "facts.json")
+def weights_lines(spec: DatasetSpec, train: TrainConfig, data: Path) -> list[str]:
+    """The class weights of a run on the tokenised `data`, the formula's and the published ones, and the counts."""
+    from train_fn.cache import open_set
+    from train_fn.loss import label_counts, weight_facts
+    from train_fn.worker import training_data
+
+    used = training_data(train, open_set(data))
+    facts = weight_facts(label_counts(used.train.labels[used.train_rows]), used.weights)
     lines = []
     for number, label in enumerate(LABELS):
         published = spec.published_weights
@@ -156,11 +161,11 @@ def weights_lines(run: RunFolder, spec: DatasetSpec) -> list[str]:
     return lines
 
 
-def summary(run: RunFolder, spec: DatasetSpec) -> list[str]:
+def summary(run: RunFolder) -> list[str]:
     """What a person reads at the end of a run."""
     found = read_json(run.folder / "metrics.json")
     before, after = found.get("test_before") or {}, found["test"]
-    lines = weights_lines(run, spec)
+    lines = []
     for key in ("balanced_accuracy", "auroc", "tpr_at_fpr_5", "tpr_at_fpr_1", "log_loss", "ece"):
         start = f"{before[key]:.4f} before, " if before.get(key) is not None else ""
         lines.append(f"test     {key}: {start}{after[key]:.4f} after training")

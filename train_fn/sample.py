@@ -62,7 +62,9 @@ class Style:
         return Style(**values)
 
 
-HUMAN_STYLE = Style(link_first=0.3, adverb_first=0.3, three=0.3, list_comma=0.3, dash=0.15, echo=0.25, even=0.2)
+HUMAN_STYLE = Style(
+    link_first=0.3, adverb_first=0.3, three=0.3, list_comma=0.3, dash=0.15, echo=0.25, even=0.2
+)
 AI_STYLE = Style(link_first=0.65, adverb_first=0.65, three=0.5, list_comma=0.7, dash=0.3, echo=0.4, even=0.6)
 
 

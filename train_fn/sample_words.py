@@ -22,7 +22,9 @@ DOMAIN_NOUNS = {
         "ambassador bank border budget committee court election governor inquiry mayor minister railway "
         "strike treaty"
     ),
-    "recipes": _words("apple bread broth butter carrot cream dough garlic lemon onion oven potato sauce stew"),
+    "recipes": _words(
+        "apple bread broth butter carrot cream dough garlic lemon onion oven potato sauce stew"
+    ),
     "reddit": _words(
         "apartment boss brother car commute dog exam landlord laptop phone professor roommate router thread"
     ),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 VOCABULARY = 2048
 PAD, END = "<|pad|>", "<|end|>"
 SHAPE = {  # every width a multiple of 64, NF4's block
-    "hidden_size": 128,
+    "hidden_size": 256,
     "intermediate_size": 128,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,

@@ -95,7 +95,7 @@ def execute(job: Job, monitor: Monitor, device: torch.device) -> None:
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.cuda.set_per_process_memory_fraction(job.memory_fraction, device)
     monitor.stage("loading the 4-bit base")
-    base = _warm_base(job.model, _base_key(config), device)
+    base = warm_base(job.model, config, device)
     detector = attach(base, config)
     learner = make_learner(detector, detector.trainable(), config)
     training = training_data(config, data)
@@ -150,14 +150,14 @@ def training_data(config: TrainConfig, data: TokenizedSet) -> TrainingData:
     return TrainingData(data.train, rows, data.validation, eval_rows, data.meta.pad_token_id, weights)
 
 
-def _base_key(config: TrainConfig) -> TrainConfig:
-    """The part of a configuration that decides the base, everything else at its default."""
+def warm_base(source: str, config: TrainConfig, device: torch.device) -> Base:
+    """The base that this process holds, loaded again only when what decides it has changed."""
     kept = {"model", "model_revision", "attention", "compute_dtype", "expand_base"}
-    return TrainConfig(**config.model_dump(include=kept))
+    return _load_once(source, TrainConfig(**config.model_dump(include=kept)), device)
 
 
 @lru_cache(maxsize=1)
-def _warm_base(source: str, config: TrainConfig, device: torch.device) -> Base:
+def _load_once(source: str, config: TrainConfig, device: torch.device) -> Base:
     return load_base(source, config, device)
 
 
