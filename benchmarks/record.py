@@ -55,7 +55,7 @@ def _commit() -> str:
     git = ["git", "-C", str(PROJECT)]
     try:
         commit = subprocess.run(
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+            [*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
         ).stdout
         changes = subprocess.run(
             [*git, "status", "--porcelain", "--untracked-files=no"],

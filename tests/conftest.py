@@ -1,19 +1,46 @@
 """What is made once for all tests of the training."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from train_fn.worker import Job
 
 
 @pytest.fixture(scope="session")
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from training import write_model
+    import torch
+    from small import write_model
 
+    torch.set_num_threads(1)  # bits depend on it, and runs are compared with runs in other processes
     return write_model(tmp_path_factory.mktemp("models") / "qwen3-small")
 
 
 @pytest.fixture(scope="session")
 def tokens(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Path:
-    from training import write_set
+    from small import write_set
 
     return write_set(tmp_path_factory.mktemp("sets") / "words", str(small_model))
+
+
+@pytest.fixture
+def new_job(tmp_path: Path, small_model: Path, tokens: Path) -> "Callable[..., Job]":
+    from training import make_job
+
+    def make(name: str = "run", **changes: Any) -> "Job":
+        return make_job(tmp_path / name, small_model, tokens, **changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def stopped(tmp_path_factory: pytest.TempPathFactory, small_model: Path, tokens: Path) -> Path:
+    """The checkpoints of a run that was stopped after step 6 of 8."""
+    from training import Caller, make_job
+
+    job = make_job(tmp_path_factory.mktemp("stopped") / "run", small_model, tokens)
+    assert Caller(stop_at=20).run(job) == "STOPPED"
+    return job.folder / "checkpoints"

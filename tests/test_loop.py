@@ -1,4 +1,4 @@
-"""The gradient of a step does not depend on how it is computed; the schedule; how the loop ends."""
+"""The schedule, what the loop tells, and how it ends."""
 
 import math
 from pathlib import Path
@@ -7,120 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-from safetensors.torch import load_file, save_file
-from training import Nobody, Tensors, bent, distance, gradient, load, settings, training_of
+from training import Nobody, distance, load, settings, training_of
 
-from train_fn.batching import micro_batches
 from train_fn.loop import make_learner, train
 from train_fn.loss import NonFiniteLossError
 from train_fn.model import Detector, attach
 from train_fn.schedule import evaluation_points, learning_rate_at
 from train_fn.state import Row, TrainingData, TrainState
 
-MIXED, LONG = range(256), range(0, 512, 2)  # rows of 3 to 40 tokens, and of 33 to 40: all padded to 40
-PLANS = {  # rows of the step, token budget, rows of the micro-batches
-    "one": (LONG, 256 * 40, [256]),
-    "eight of 32 rows": (LONG, 32 * 40, [32] * 8),
-    "nine uneven": (LONG, 31 * 40, [31] * 8 + [8]),
-    "uneven in length": (MIXED, 1000, None),
-    "very uneven": (MIXED, 200, None),
-}
-TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
-RANK_STEPS = {"256 rows": LONG, "255 rows": range(255), "1 row": range(3, 4)}  # the last leaves a rank idle
-WHOLE = 10**6
-
-
-def bent_detector(model: Path, dtype: str) -> Detector:
-    detector = bent(
-        load(model, compute_dtype="float32", expand_base="always"), settings(model, lora_dropout=0)
-    )
-    return detector.double() if dtype == "float64" else detector
-
-
-def gradient_of(detector: Detector, data: TrainingData, model: Path, rows: Any, budget: int) -> Tensors:
-    return gradient(detector, data, rows, settings(model, lora_dropout=0, micro_batch_tokens=budget))
-
-
-@pytest.fixture(scope="module", params=TOLERANCE)
-def detector(request: pytest.FixtureRequest, small_model: Path) -> tuple[str, Detector]:
-    return request.param, bent_detector(small_model, request.param)
-
 
 @pytest.fixture(scope="module")
 def data(small_model: Path, tokens: Path) -> TrainingData:
-    found = training_of(tokens, settings(small_model))
-    assert abs(found.weights[0] - found.weights[1]) > 0.1
-    return found
-
-
-@pytest.mark.parametrize("plan", [name for name in PLANS if name != "one"])
-def test_the_gradient_of_a_step_is_the_same_for_all_micro_batches(
-    detector: tuple[str, Detector], data: TrainingData, small_model: Path, plan: str
-) -> None:
-    rows, budget, sizes = PLANS[plan]
-    cut = [len(batch) for batch in micro_batches(np.asarray(rows), data.train.lengths[rows], budget)]
-    assert cut == sizes if sizes else len(set(cut)) > 3
-    whole = gradient_of(detector[1], data, small_model, rows, WHOLE)
-    parts = gradient_of(detector[1], data, small_model, rows, budget)
-    found = distance(whole, parts)
-    print(f"{detector[0]}, {plan}, micro-batches of {cut}: relative difference {found:.1e}")
-    assert found < TOLERANCE[detector[0]]
-
-
-def test_the_gradient_is_that_of_the_weighted_mean(
-    detector: tuple[str, Detector], data: TrainingData, small_model: Path
-) -> None:
-    """Against cross-entropy as PyTorch weights it, over a step in one piece."""
-    from training import CPU
-
-    from train_fn.batching import collate
-
-    dtype, model = detector
-    ids, last, labels = collate(data.train, np.asarray(LONG), data.pad_id, CPU)
-    model.zero_grad(set_to_none=True)
-    logits = model(ids, last)
-    torch.nn.functional.cross_entropy(
-        logits, labels, weight=torch.tensor(data.weights, dtype=logits.dtype)
-    ).backward()
-    expected = {name: p.grad.clone() for name, p in model.trainable().items() if p.grad is not None}
-    assert distance(expected, gradient_of(model, data, small_model, LONG, 1000)) < TOLERANCE[dtype]
-
-
-def ranks_gradient(rank: int, meeting: Path, model: Path, tokens: Path, out: Path) -> None:
-    """What one of two DDP ranks does; the first writes the gradients down."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=2)
-    data = training_of(tokens, settings(model))
-    found = {}
-    for dtype in TOLERANCE:
-        detector = bent_detector(model, dtype)
-        for name, rows in RANK_STEPS.items():
-            gradients = gradient_of(detector, data, model, rows, 3000)
-            found |= {f"{dtype}/{name}/{key}": value for key, value in gradients.items()}
-    if rank == 0:
-        save_file(found, out)
-    dist.destroy_process_group()
-
-
-@pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory, small_model: Path, tokens: Path) -> Tensors:
-    folder = tmp_path_factory.mktemp("ranks")
-    arguments = (folder / "meeting", small_model, tokens, folder / "gradients.safetensors")
-    torch.multiprocessing.spawn(ranks_gradient, arguments, nprocs=2)
-    return load_file(arguments[-1])
-
-
-@pytest.mark.parametrize("step", RANK_STEPS)
-def test_the_gradient_of_a_step_is_the_same_on_two_ranks(
-    detector: tuple[str, Detector], data: TrainingData, small_model: Path, two_ranks: Tensors, step: str
-) -> None:
-    dtype, model = detector
-    start = f"{dtype}/{step}/"
-    shared = {k.removeprefix(start): v for k, v in two_ranks.items() if k.startswith(start)}
-    found = distance(gradient_of(model, data, small_model, RANK_STEPS[step], WHOLE), shared)
-    print(f"{dtype}, {step} on two ranks: relative difference {found:.1e}")
-    assert found < TOLERANCE[dtype]
+    return training_of(tokens, settings(small_model))
 
 
 def test_the_learning_rate_rises_linearly_then_falls_as_a_cosine(small_model: Path) -> None:

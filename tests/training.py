@@ -1,4 +1,4 @@
-"""A small Qwen3 and a small tokenised set for the tests of the training, and what those tests ask of a run."""
+"""What the tests of the training ask of a run on the small model and set."""
 
 import os
 import signal
@@ -8,88 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from letters import write_tokenizer
 from safetensors.torch import load_file
 
-from train_fn.batching import ranks
+from train_fn.batching import collate
 from train_fn.config import TrainConfig
-from train_fn.loop import step_gradient
+from train_fn.loop import make_learner, step_gradient
 from train_fn.model import Base, Detector, attach, load_base
 from train_fn.state import TrainingData
-from train_fn.storage import write_json
-from train_fn.tokenized import Meta, SplitMeta, open_set
+from train_fn.tokenized import open_set
 from train_fn.worker import Job, run, training_data
 
-VOCABULARY = 128
-ROWS = {"train": 640, "validation": 96, "test": 64}
 CPU = torch.device("cpu")
 Tensors = dict[str, torch.Tensor]
-
-
-def write_model(folder: Path) -> Path:
-    """Qwen3 with 2 layers of width 64, random weights, and a tokenizer of whole words."""
-    from transformers import Qwen3Config, Qwen3ForCausalLM
-
-    config = Qwen3Config(
-        vocab_size=VOCABULARY,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=32,
-        initializer_range=0.2,
-        tie_word_embeddings=True,
-        pad_token_id=0,
-        eos_token_id=1,
-        bos_token_id=None,
-    )
-    torch.manual_seed(0)
-    Qwen3ForCausalLM(config).save_pretrained(folder)
-    return write_tokenizer(folder, ["<pad>", "<end>", *(f"w{number}" for number in range(VOCABULARY - 2))])
-
-
-def write_set(folder: Path, tokenizer: str) -> Path:
-    """Human texts use one half of the words more often. Rows of even number have 33 to 40 tokens, others fewer."""
-    splits = {}
-    folder.mkdir()
-    for seed, (name, rows) in enumerate(ROWS.items()):
-        rng = np.random.default_rng(seed)
-        labels = (rng.random(rows) < 0.6).astype(np.int8)
-        long = np.arange(rows) % 2 == 0
-        lengths = np.where(long, rng.integers(33, 41, rows), rng.integers(3, 33, rows))
-        middle = 2 + (VOCABULARY - 2) // 2
-        texts = []
-        for label, length in zip(labels, lengths, strict=True):
-            upper = rng.random(length) < (0.4, 0.6)[label]
-            texts.append(
-                np.where(upper, rng.integers(middle, VOCABULARY, length), rng.integers(2, middle, length))
-            )
-        np.save(folder / f"{name}.tokens.npy", np.concatenate(texts).astype(np.int32))
-        np.save(folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-        np.save(folder / f"{name}.labels.npy", labels)
-        models = np.where(labels == 0, "gpt4", "human").tolist()
-        about = pa.table({"domain": ["wiki", "news"] * (rows // 2), "model": models})
-        pq.write_table(about, folder / f"{name}.rows.parquet")
-        counts = (int((labels == 0).sum()), int((labels == 1).sum()))
-        splits[name] = SplitMeta(rows=rows, tokens=int(lengths.sum()), truncated=0, counts=counts, sizes={})
-    meta = Meta(
-        format_version=1,
-        fingerprint="0",
-        tokenizer_hash="0",
-        max_length=64,
-        pad_token_id=0,
-        dataset="words",
-        source="made here",
-        revision=None,
-        tokenizer=tokenizer,
-        splits=splits,
-    )
-    write_json(folder / "meta.json", meta.model_dump(mode="json"))
-    return folder
 
 
 def settings(model: Path, **changes: Any) -> TrainConfig:
@@ -176,17 +107,19 @@ def bent(base: Base, config: TrainConfig) -> Detector:
 
 def gradient(detector: Detector, data: TrainingData, rows: Any, config: TrainConfig) -> Tensors:
     """The gradient of one step, over all ranks."""
-    from torch.nn.parallel import DistributedDataParallel
-
     detector.zero_grad(set_to_none=True)
     detector.train()
-    model = DistributedDataParallel(detector, broadcast_buffers=False) if ranks()[1] > 1 else detector
+    model = make_learner(detector, detector.trainable(), config).model
     step_gradient(model, data, np.asarray(rows), config, Nobody())
     return {name: p.grad.clone() for name, p in detector.trainable().items() if p.grad is not None}
 
 
 def load(model: Path, **changes: Any) -> Base:
     return load_base(str(model), settings(model, **changes), CPU)
+
+
+def shorten(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def in_process(target: Callable[..., None], *arguments: Any) -> int:
@@ -223,3 +156,15 @@ def run_killed(job: Job, write: int) -> None:
 
 def training_of(tokens: Path, config: TrainConfig) -> TrainingData:
     return training_data(config, open_set(tokens))
+
+
+def batch(data: TrainingData, rows: int = 48) -> tuple[torch.Tensor, torch.Tensor]:
+    ids, last, _ = collate(data.train, np.arange(rows), data.pad_id, CPU)
+    return ids, last
+
+
+def logits(detector: Detector, data: TrainingData) -> torch.Tensor:
+    """In evaluation."""
+    detector.eval()
+    with torch.no_grad():
+        return detector(*batch(data))

@@ -63,6 +63,7 @@ LINKS = _words(
     "additionally anyway besides consequently finally furthermore however indeed instead meanwhile moreover "
     "nevertheless still therefore"
 )
+DETERMINERS = _words("the a an this that every")
 PREPOSITIONS = _words("above across against along around before behind beside beyond near within")
 PRONOUNS = _words("he she it they we")
 JOINS = _words("although because before since until when where while")
