@@ -22,7 +22,7 @@ sample: export WANDB_MODE ?= offline
 sample:
 	@started=$$(date +%s); \
 	$(MAKE) --no-print-directory $(INSTALLED) && \
-	$(BIN)/python search/tune.py --dataset sample --trials 8 && \
+	$(BIN)/python search/tune.py --dataset sample && \
 	$(BIN)/python search/promote.py --best --dataset sample && \
 	echo "make sample took $$(($$(date +%s) - started)) s"
 

@@ -1,6 +1,7 @@
 """What a search is made of, and how YAML, --set and the flags become its configuration.
 
-Precedence: defaults < configs/search.yaml < --set key=value < a flag of its own. Imports no Ray, no Optuna.
+Precedence: defaults < configs/search.yaml < the data set's `search:` section < --set key=value < a flag of its
+own. Imports no Ray, no Optuna.
 """
 
 import math
@@ -80,10 +81,14 @@ class SearchConfig(Frozen):
         return self.model_dump(mode="json", include=keep)
 
 
-def resolve_search(overrides: Mapping[str, Any], path: Path | None = None) -> SearchConfig:
-    """Defaults < YAML < overrides, whose keys may be dotted (space.learning_rate.low). Raises InputError."""
+def resolve_search(
+    overrides: Mapping[str, Any], path: Path | None = None, section: Mapping[str, Any] | None = None
+) -> SearchConfig:
+    """Defaults < YAML < the data set's `section` < overrides, whose keys may be dotted
+    (space.learning_rate.low). Raises InputError.
+    """
     source = path or CONFIGS / "search.yaml"
-    values = read_yaml(source)
+    values = {**read_yaml(source), **(section or {})}
     build(SearchConfig, values, str(source))
     for key, value in overrides.items():
         *parents, last = key.split(".")
@@ -100,7 +105,7 @@ def resolve(
     """Both configurations of a search. Raises InputError that names an unknown key's nearest neighbour."""
     chosen = {**sets, **{key: value for key, value in flags.items() if value is not None}}
     train, search = route(chosen)
-    return resolve_train(spec, train), resolve_search(search)
+    return resolve_train(spec, train), resolve_search(search, section=spec.search)
 
 
 def route(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

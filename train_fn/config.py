@@ -42,6 +42,7 @@ class DatasetSpec(Frozen):
     published_train_counts: tuple[int, int] | None = None
     published_weights: Weights | None = None
     train: dict[str, Any] = Field(default_factory=dict)
+    search: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def slug(self) -> str:
