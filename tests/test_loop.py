@@ -9,6 +9,7 @@ import pytest
 import torch
 from training import Nobody, distance, load, settings, training_of
 
+from train_fn.evaluation import Scorer
 from train_fn.loop import make_learner, train
 from train_fn.loss import NonFiniteLossError
 from train_fn.model import Detector, attach
@@ -72,9 +73,13 @@ class Listener(Nobody):
         self.rows.append(row)
 
 
-def trained(model: Path, data: TrainingData, **changes: Any) -> tuple[Listener, TrainState, Detector]:
+def trained(
+    model: Path, data: TrainingData, drawn: int = 0, **changes: Any
+) -> tuple[Listener, TrainState, Detector]:
+    """`drawn` random numbers are taken before the first step."""
     config, state, listener = settings(model, **changes), TrainState(), Listener()
     detector = attach(load(model, compute_dtype="float32"), config)
+    torch.rand(drawn)
     train(make_learner(detector, detector.trainable(), config), data, config, listener, state)
     return listener, state, detector
 
@@ -96,13 +101,28 @@ def test_a_run_takes_its_steps_and_evaluations(small_model: Path, data: Training
 
 
 def test_dropout_is_a_function_of_the_step(small_model: Path, data: TrainingData) -> None:
-    """Not of what was drawn before: the second run begins with another random state."""
-    first, _, _ = trained(small_model, data, epochs=0.5, lora_dropout=0.5)
-    torch.rand(17)
-    again, _, _ = trained(small_model, data, epochs=0.5, lora_dropout=0.5)
-    without, _, _ = trained(small_model, data, epochs=0.5, lora_dropout=0)
-    assert [v["train_loss"] for v in first.values] == [v["train_loss"] for v in again.values]
-    assert first.values[1]["train_loss"] != without.values[1]["train_loss"]
+    """Not of what was drawn before."""
+    short: dict[str, Any] = {"epochs": 0.5, "evaluations": 1}
+    losses = [
+        [
+            values["train_loss"]
+            for values in trained(small_model, data, drawn, lora_dropout=p, **short)[0].values
+        ]
+        for drawn, p in ((0, 0.5), (17, 0.5), (0, 0.0))
+    ]
+    assert losses[0] == losses[1]
+    assert losses[0][1] != losses[2][1]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_an_evaluation_leaves_the_mode_as_it_was(
+    small_model: Path, data: TrainingData, training: bool
+) -> None:
+    """Left in evaluation, a run would go on without dropout."""
+    model = attach(load(small_model), settings(small_model)).train(training)
+    seen = []
+    Scorer(model, data.pad_id, 1000, lambda rows: seen.append(model.training))(data.validation, np.arange(9))
+    assert (seen, model.training) == ([False], training)
 
 
 def test_patience_ends_a_run_that_gets_no_better_and_keeps_its_best_weights(

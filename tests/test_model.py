@@ -129,6 +129,20 @@ def test_a_fresh_adapter_depends_on_the_seed_alone(
 
 
 @BOTH
+def test_a_run_shares_the_memory_of_the_base(
+    small_model: Path, bases: dict[tuple[str, str], Base], expand_base: str
+) -> None:
+    base = bases["bfloat16", expand_base]
+    held = {id(tensor) for tensor in (*base.model.parameters(), *base.model.buffers())}
+    held |= {id(layer.weight.quant_state) for _, layer in quantized_layers(base.model)}
+    detector = attach(base, settings(small_model))
+    frozen = [parameter for parameter in detector.parameters() if not parameter.requires_grad]
+    head = detector.peft.base_model.model.score.original_module.weight
+    used = {id(tensor) for tensor in (*frozen, *detector.buffers()) if tensor is not head}
+    assert used | {id(layer.weight.quant_state) for _, layer in quantized_layers(detector)} <= held
+
+
+@BOTH
 def test_training_an_adapter_leaves_the_base_as_it_was(
     small_model: Path, data: TrainingData, bases: dict[tuple[str, str], Base], expand_base: str
 ) -> None:

@@ -173,10 +173,7 @@ def attach(base: Base, config: TrainConfig) -> Detector:
         bias="none",
         target_modules=targets if isinstance(targets, str) else list(targets),
     )
-    peft = get_peft_model(model, lora)
-    for parameter in peft.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
+    peft = get_peft_model(model, lora)  # its LoRA matrices are in fp32 whatever the base
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     return Detector(peft)
