@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -211,9 +212,14 @@ def test_what_a_bad_command_says(place: Place) -> None:
         "train_fn/train.py --dataset 100k --set class_weights=published": "published",
     }
     before = sorted((path, path.stat().st_size) for path in (place.root / "output").rglob("*"))
-    for command, want in cases.items():
+
+    def refused(command: str) -> "subprocess.CompletedProcess[str]":
         words = [sys.executable, *command.split()]
-        done = subprocess.run(words, cwd=place.root, env=told, capture_output=True, text=True, timeout=120)
+        return subprocess.run(words, cwd=place.root, env=told, capture_output=True, text=True, timeout=120)
+
+    with ThreadPoolExecutor(2) as pool:
+        ended = pool.map(refused, cases)
+    for (command, want), done in zip(cases.items(), ended, strict=True):
         assert done.returncode == 2, (command, done.stdout, done.stderr)
         assert want in done.stderr, (command, done.stderr)
         assert "Traceback" not in done.stderr, command

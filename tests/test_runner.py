@@ -100,6 +100,7 @@ def test_a_search_records_each_end_as_what_it_was_and_a_larger_number_extends_it
     assert all(len(starts(study, number)) == 1 for number in range(8))
 
 
+@pytest.mark.slow  # test_killed_search.py has the same with real training
 def test_a_search_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     study, trials = Study(tmp_path / "fake"), 4
     slow = {"seconds": 0.3, "slow_write": 0.3}
@@ -141,6 +142,7 @@ def test_a_search_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_
     assert len(starts(study, 0)) == 2  # the kill before its first result, and the end
 
 
+@pytest.mark.slow
 def test_a_lost_worker_costs_its_own_trial_and_no_other(tmp_path: Path) -> None:
     study = Study(tmp_path / "fake")
     search = {"hang_minutes": 0.05, "grace_percent": 90}
