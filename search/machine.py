@@ -39,6 +39,10 @@ def local_ray() -> Iterator[dict[str, float]]:
         os.environ[key] = value
     for key, value in CHOICES.items():
         os.environ.setdefault(key, value)
+    for key in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        os.environ.pop(
+            key, None
+        )  # a launcher's; with them every trial would wait for ranks that do not exist
     import ray
 
     ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
@@ -52,7 +56,8 @@ def local_ray() -> Iterator[dict[str, float]]:
 def slots_of(search: SearchConfig, machine: Mapping[str, float]) -> Slots:
     """How the machine is shared out: by GPUs where there are any, else by cores; at least one slot."""
     cpus, gpus = int(machine.get("CPU", 1)), machine.get("GPU", 0.0)
-    wanted = int(gpus / search.gpus_per_trial) if gpus else 1
+    # A trial's share must lie on one GPU: 2 GPUs at 0.4 hold 4 trials, not 5.
+    wanted = int(gpus) * int(1 / search.gpus_per_trial + 1e-9) if gpus else 1
     share = min(search.cpus_per_trial or max(1, cpus // wanted), cpus)
     fit = max(1, cpus // share)
     if gpus:

@@ -5,11 +5,17 @@ The same command again continues a run that was stopped, from its last checkpoin
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from train_fn.cli import explained, new_app, run_app
+
+if TYPE_CHECKING:
+    from search.choice import Choice
+    from search.promotion import PromoteConfig
+    from train_fn.config import DatasetSpec, TrainConfig
+    from train_fn.storage import Paths
 
 app = new_app()
 
@@ -51,22 +57,37 @@ def _promote(
     replace: bool,
 ) -> None:
     from search.choice import find_best
-    from search.promotion import resolve_promotion, run_promotion
-    from train_fn.config import find_dataset, parse_sets, resolve_train
+    from search.promotion import resolve_promotion
+    from train_fn.config import absolute_model, find_dataset, parse_sets, resolve_train
+    from train_fn.run_folder import RunFolder, run_name
     from train_fn.storage import Paths
 
     spec, paths = find_dataset(dataset), Paths.of(output)
     given = parse_sets(sets)
-    wanted = model or resolve_train(spec, {}).model
+    wanted = absolute_model(model) if model else resolve_train(spec, {}).model
     choice = find_best(paths, wanted, spec, *which)
     config, promotion = resolve_promotion(choice, spec, given, flags)
     typer.echo(f"promoting {choice.trial.trial_id}: {choice.reason}")
     typer.echo(f"          {choice.trial.params.model_dump_json()}, everything else as in that study")
 
+    with RunFolder.of(paths, run_name(config.model, spec)).locked():
+        _run(choice, spec, config, promotion, paths, replace)
+
+
+def _run(
+    choice: "Choice",
+    spec: "DatasetSpec",
+    config: "TrainConfig",
+    promotion: "PromoteConfig",
+    paths: "Paths",
+    replace: bool,
+) -> None:
+    from search.promotion import run_promotion
     from train_fn.full_run import finish, prepare_run
 
     origin = {"study": choice.study.name, "trial_id": choice.trial.trial_id}
-    run, job, meta = prepare_run(spec, config, paths, "promotion", origin, replace=replace, say=typer.echo)
+    settings = {**origin, "promotion": promotion.model_dump()}
+    run, job, meta = prepare_run(spec, config, paths, "promotion", settings, replace=replace, say=typer.echo)
     if not run.finished:
         run_promotion(job, run.logs, promotion)
     else:

@@ -1,6 +1,7 @@
 """One full run with a search's winner: a TorchTrainer with N workers over the promoted configuration."""
 
 import shutil
+import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -40,7 +41,11 @@ def resolve_promotion(
         known = [*TrainConfig.model_fields, *PromoteConfig.model_fields]
         raise InputError(f"--set: unknown key {unknown[0]}; {nearest(unknown[0], known)}")
     train = {key: value for key, value in values.items() if key in TrainConfig.model_fields}
-    base = {**choice.config.train.model_dump(), "max_rows": None, **spec.train}
+    base = {**choice.config.train.model_dump(), "max_rows": None}
+    if (
+        spec.name != choice.config.dataset.name
+    ):  # the set's own section, but never another model than the winner's
+        base |= {key: value for key, value in spec.train.items() if key not in ("model", "model_revision")}
     promoted = choice.trial.params.apply(build(TrainConfig, base, "the study's configuration"))
     config = build(TrainConfig, {**promoted.model_dump(), **train}, "the promoted configuration")
     source = CONFIGS / "promote.yaml"
@@ -52,7 +57,7 @@ def run_promotion(job: Any, logs: Path, config: PromoteConfig) -> None:
     """Train with `config.workers` ranks, from the last checkpoint if there is one; returns when it is done.
 
     A worker that dies is started again from its checkpoint, `max_failures` times. Raises InputError when the
-    machine has too little for the workers, and what the training raised.
+    machine has too little for the workers, or when the training failed; KeyboardInterrupt after Ctrl-C.
     """
     scratch = job.folder / ".ray"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -69,13 +74,15 @@ def run_promotion(job: Any, logs: Path, config: PromoteConfig) -> None:
 def _fit(
     job: Any, config: PromoteConfig, machine: Mapping[str, float], scratch: Path, progress: Path, logs: Path
 ) -> None:
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
 
     from train_fn.worker import train_fn
 
     resources, gpus = _resources(config, machine)
-    TorchTrainer(
+    failure = job.folder / "failure.json"
+    failure.unlink(missing_ok=True)
+    trainer = TorchTrainer(
         train_fn,
         train_loop_config={"job": job, "progress": str(progress), "log": str(logs / "run.log")},
         scaling_config=ScalingConfig(
@@ -88,7 +95,27 @@ def _fit(
                 max_failures=config.max_failures, controller_failure_limit=config.max_failures
             ),
         ),
-    ).fit()
+    )
+    again = f"the whole log: {logs / 'run.log'}; the same command goes on from the last checkpoint"
+    handler = signal.getsignal(
+        signal.SIGINT
+    )  # Ray puts its own in place, which ends the process as a success
+    try:
+        trainer.fit()
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    except TrainingFailedError as error:
+        causes = [*getattr(error, "worker_failures", {}).values(), error]
+        raise InputError(f"the run must end with a result, but: {_first_line(causes[0])}; {again}") from error
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if failure.exists():
+        raise InputError(f"the run must end with a result, but: {read_json(failure)['cause']}; {again}")
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return lines[-1].strip()[:500] if lines else type(error).__name__
 
 
 def _resources(config: PromoteConfig, machine: Mapping[str, float]) -> tuple[dict[str, float], bool]:

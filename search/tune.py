@@ -3,21 +3,21 @@
 The same command again continues a search that was stopped; a larger --trials extends a finished one.
 """
 
-import errno
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from train_fn.cli import explained, new_app, run_app
+
 if TYPE_CHECKING:
     from search.runner import Outcome
     from train_fn.config import DatasetSpec
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = new_app()
 
 
 @app.command(help=__doc__)
@@ -86,39 +86,18 @@ def _search(
 def _next_command(outcome: "Outcome", spec: "DatasetSpec", output: Path | None) -> str:
     if outcome.interrupted:
         return shlex.join(["python", *sys.argv])
+    from train_fn.config import find_dataset, resolve_train
+
     target = spec.name if spec.builtin else "2M"
-    where = ["--output", str(output)] if output else []
-    return shlex.join(["python", "search/promote.py", "--best", "--dataset", target, *where])
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turn what the user can mend into one message and exit code 2."""
-    from train_fn.errors import InputError
-
-    try:
-        yield
-    except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        typer.echo(
-            f"error: no space left to write {error.filename or 'the record'}; free some and go on "
-            "with the same command: nothing finished is lost",
-            err=True,
-        )
-        raise typer.Exit(2) from error
+    model = outcome.study.config().train.model
+    words = ["--model", model] if model != resolve_train(find_dataset(target), {}).model else []
+    words += ["--output", str(output)] if output else []
+    return shlex.join(["python", "search/promote.py", "--best", "--dataset", target, *words])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 2 for a bad input."""
-    try:
-        app(args=None if argv is None else list(argv))
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+    return run_app(app, argv)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,15 @@ def explained(say: "Callable[..., None]" = typer.echo) -> Iterator[None]:
     except InputError as error:
         say(f"error: {error}", err=True)
         raise typer.Exit(2) from error
+    except KeyboardInterrupt:
+        say("stopped; nothing finished is lost, the same command goes on", err=True)
+        raise typer.Exit(130) from None  # so that `promote && deploy` does not deploy what is not there
+    except PermissionError as error:
+        say(
+            f"error: {error.filename} must be readable and writable for you, but it is not; try --output",
+            err=True,
+        )
+        raise typer.Exit(2) from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from train_fn.cache import open_set, prepare
 from train_fn.config import PROJECT_NAME, DatasetSpec, TrainConfig
+from train_fn.errors import InputError
+from train_fn.job import cause_of
 from train_fn.model import resolve_model
 from train_fn.run_folder import (
     RunFolder,
@@ -75,9 +77,18 @@ def execute_here(job: Job, run: RunFolder) -> None:
         monitor = Monitor(job.run_id, job.folder, job.tracking, progress=bar.tell)
         try:
             execute(job, monitor, default_device())
-        except BaseException as error:
-            monitor.end("INTERRUPTED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        except KeyboardInterrupt:
+            monitor.end("INTERRUPTED")
             raise
+        except Exception as error:
+            cause = cause_of(error)
+            monitor.end("FAILED", cause)
+            if not cause.startswith(("nan loss", "out of memory")):
+                raise
+            raise InputError(
+                f"the run must end with a result, but: {cause}; with a lower learning_rate, or fewer "
+                "micro_batch_tokens, it may"
+            ) from error
         finally:
             close_all()
 
@@ -92,8 +103,8 @@ def finish(
     say: Say,
 ) -> list[str]:
     """Add what stands beside the run's own results; returns the lines to show."""
-    add_baseline(run, spec, config, paths, say)
     if not (run.folder / "lineage.json").exists():
         write_lineage(run, meta, config, origin)
+    add_baseline(run, spec, config, paths, say)
     hint = sync_hint(Path(run.logs))
     return [*summary(run), *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]

@@ -70,14 +70,20 @@ def compute_dtype(choice: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def attention_kind(choice: str, device: torch.device) -> str:
+def attention_kind(choice: str, device: torch.device, dtype: torch.dtype) -> str:
     """flash_attention_2 where it is installed and there is a GPU, else torch's own SDPA."""
     from transformers.utils import is_flash_attn_2_available
 
-    available = device.type == "cuda" and is_flash_attn_2_available()
+    available = (
+        device.type == "cuda"
+        and is_flash_attn_2_available()
+        and dtype in (torch.float16, torch.bfloat16)
+        and torch.cuda.get_device_capability(device) >= (8, 0)
+    )
     if choice == "flash_attention_2" and not available:
         raise InputError(
-            "attention: flash_attention_2 needs a CUDA device and the flash-attn package, and one is missing; "
+            "attention: flash_attention_2 needs a CUDA device of capability 8.0 or more, 16-bit compute and the "
+            "flash-attn package, and one is missing; "
             "pip install '.[flash]' on a CUDA machine, or use attention: auto"
         )
     return "flash_attention_2" if available and choice != "sdpa" else "sdpa"
@@ -91,7 +97,8 @@ def load_base(source: str, config: TrainConfig, device: torch.device) -> Base:
     disable_progress_bar()
     # It looks for optional kernels from the Hub and says each time that they are not there.
     logging.getLogger("bitsandbytes").setLevel(logging.CRITICAL)
-    dtype, attention = compute_dtype(config.compute_dtype, device), attention_kind(config.attention, device)
+    dtype = compute_dtype(config.compute_dtype, device)
+    attention = attention_kind(config.attention, device, dtype)
     try:
         model = AutoModelForSequenceClassification.from_pretrained(
             source,

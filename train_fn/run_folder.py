@@ -4,7 +4,8 @@ import platform
 import shutil
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from train_fn.baseline import tfidf_baseline
+from train_fn.baseline import MAX_ROWS, tfidf_baseline
 from train_fn.config import LABELS, DatasetSpec, TrainConfig, read_yaml
 from train_fn.errors import InputError
 from train_fn.storage import Paths, read_json, write_json, write_text
@@ -52,6 +53,20 @@ class RunFolder:
     def finished(self) -> bool:
         return (self.folder / "result.json").exists()
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only command at this run. Raises InputError. The lock lies beside the folder, which may go."""
+        from filelock import FileLock, Timeout
+
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.folder.parent / f".{self.name}.lock", timeout=0):
+                yield
+        except Timeout as error:
+            raise InputError(
+                f"{self.folder} is being trained by another command; wait for it, end it, or use another --output"
+            ) from error
+
     def claim(self, settings: Mapping[str, Any], *, replace: bool) -> None:
         """Make the folder this run's. Raises InputError when it holds a run of other settings."""
         file = self.folder / "config.yaml"
@@ -59,7 +74,7 @@ class RunFolder:
             shutil.rmtree(self.folder, ignore_errors=True)
         elif file.exists():
             there = read_yaml(file)
-            lines = sorted(_differences(there, dict(settings)))
+            lines = sorted(_differences({**there, "promotion": None}, {**settings, "promotion": None}))
             if lines:
                 state = "a finished" if self.finished else "an unfinished"
                 raise InputError(
@@ -136,6 +151,7 @@ def add_baseline(run: RunFolder, spec: DatasetSpec, train: TrainConfig, paths: P
     splits = load_splits(spec, paths=paths).splits
     labels = splits["train"].with_format("numpy")["label"][:]
     rows = splits["train"].select(stratified_subset(labels, train.max_rows, EVAL_SEED))
+    found["tfidf_rows"] = {"train": min(len(rows), MAX_ROWS), "test": min(len(splits["test"]), MAX_ROWS)}
     found["tfidf_balanced_accuracy"] = tfidf_baseline(
         rows["text"], rows["label"], splits["test"]["text"], splits["test"]["label"]
     )
@@ -169,7 +185,8 @@ def summary(run: RunFolder) -> list[str]:
     for key in ("balanced_accuracy", "auroc", "tpr_at_fpr_5", "tpr_at_fpr_1", "log_loss", "ece"):
         start = f"{before[key]:.4f} before, " if before.get(key) is not None else ""
         lines.append(f"test     {key}: {start}{after[key]:.4f} after training")
-    lines.append(f"test     balanced accuracy of TF-IDF: {found['tfidf_balanced_accuracy']:.4f}")
+    fitted = " on {train:,} train and {test:,} test rows".format(**found["tfidf_rows"])
+    lines.append(f"test     balanced accuracy of TF-IDF: {found['tfidf_balanced_accuracy']:.4f}{fitted}")
     lines.append(f"files    {run.folder}")
     lines.append(f"logs     {run.logs}")
     return lines

@@ -43,13 +43,15 @@ def _train(
     paths = Paths.of(output)
 
     from train_fn.full_run import execute_here, finish, prepare_run
+    from train_fn.run_folder import RunFolder, run_name
 
-    run, job, meta = prepare_run(spec, config, paths, "train", {}, replace=replace, say=typer.echo)
-    if not run.finished:
-        execute_here(job, run)
-    origin = {"study": None, "trial_id": None}
-    for line in finish(run, spec, config, meta, paths, origin, typer.echo):
-        typer.echo(line)
+    with RunFolder.of(paths, run_name(config.model, spec)).locked():
+        run, job, meta = prepare_run(spec, config, paths, "train", {}, replace=replace, say=typer.echo)
+        if not run.finished:
+            execute_here(job, run)
+        origin = {"study": None, "trial_id": None}
+        for line in finish(run, spec, config, meta, paths, origin, typer.echo):
+            typer.echo(line)
     where = ["--output", str(output)] if output else []
     command = shlex.join(["python", "search/tune.py", "--dataset", dataset, *where])
     typer.echo(f"next     search for better hyperparameters: {command}")

@@ -18,16 +18,18 @@ from train_fn import checkpoint
 from train_fn.batching import ranks, stratified_subset
 from train_fn.cache import TokenizedSet, open_set
 from train_fn.config import TrainConfig, Weights, find_dataset
+from train_fn.errors import InputError
 from train_fn.evaluation import Scorer
 from train_fn.job import Job, Outcome, cause_of
 from train_fn.loop import make_learner, train
-from train_fn.loss import class_weights, label_counts
+from train_fn.loss import NonFiniteLossError, class_weights, label_counts
 from train_fn.metrics import Metrics
 from train_fn.model import Base, attach, load_base
 from train_fn.monitor import Monitor, StoppedError
 from train_fn.progress import file_progress, no_progress
 from train_fn.results import Result, deliver
 from train_fn.state import Row, TrainingData, TrainState
+from train_fn.storage import write_json
 
 __all__ = ["EVAL_SEED", "Job", "Outcome", "default_device", "execute", "run", "train_fn"]
 
@@ -69,6 +71,7 @@ def train_fn(config: dict[str, Any]) -> None:
 
     An error leaves the checkpoints: Ray's failure policy starts the run again from them.
     """
+    from filelock import FileLock
     from ray.train.torch import get_device
 
     from train_fn.bar import logged
@@ -80,7 +83,12 @@ def train_fn(config: dict[str, Any]) -> None:
         tracking = job.tracking if first else None
         monitor = Monitor(job.run_id, job.folder, tracking, progress=progress, first=first)
         try:
-            execute(job, monitor, get_device())
+            with FileLock(job.folder.parent / f".{job.folder.name}.worker") if first else nullcontext():
+                execute(job, monitor, get_device())
+        except (InputError, NonFiniteLossError) as error:  # every rank meets it, and would meet it again
+            monitor.end("FAILED", cause_of(error))
+            if first:
+                write_json(job.folder / "failure.json", {"cause": cause_of(error)})
         except Exception as error:
             monitor.end("FAILED", cause_of(error))
             raise
