@@ -182,6 +182,7 @@ def test_no_secret_is_left_anywhere(place: Place) -> None:
     assert DUMMY_KEY not in place.tune + place.promote
 
 
+@pytest.mark.slow
 def test_both_commands_run_again_offline_and_from_any_directory(place: Place, tmp_path: Path) -> None:
     offline = environment("http://127.0.0.1:9", place.root.parent, place.ray) | {"HF_HUB_OFFLINE": "1"}
     before = (place.study / "trials.jsonl").read_bytes()

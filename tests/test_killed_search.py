@@ -60,6 +60,7 @@ def kill_when(process: "subprocess.Popen[str]", moment: Callable[[], bool]) -> N
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_search_killed_three_times_loses_and_repeats_nothing(data: Path, tmp_path: Path) -> None:
     study = tmp_path / "killed" / "output" / "studies" / "killed"
     trials = study / "trials"

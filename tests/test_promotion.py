@@ -146,6 +146,7 @@ def test_two_ranks_train_what_one_trains_up_to_rounding(rows: Path, tmp_path: Pa
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_more_workers_than_the_machine_has_are_refused(rows: Path, tmp_path: Path) -> None:
     study_in(tmp_path / "output")
     told = finish(promote(rows, tmp_path / "output", "--workers", "999"), code=2)

@@ -155,6 +155,7 @@ def test_a_lost_worker_costs_its_own_trial_and_no_other(tmp_path: Path) -> None:
     assert len({starts(study, number)[0]["pid"] for number in range(4)}) == 3
 
 
+@pytest.mark.slow
 def test_the_time_budget_leaves_the_running_trial_unfinished(tmp_path: Path) -> None:
     study = Study(tmp_path / "fake")
     outcome = search_fake(study.folder, 4, {"seconds": 30}, time_budget=6)
