@@ -39,10 +39,9 @@ def local_ray() -> Iterator[dict[str, float]]:
         os.environ[key] = value
     for key, value in CHOICES.items():
         os.environ.setdefault(key, value)
+    # A launcher's variables would make every trial wait for ranks that do not exist.
     for key in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
-        os.environ.pop(
-            key, None
-        )  # a launcher's; with them every trial would wait for ranks that do not exist
+        os.environ.pop(key, None)
     import ray
 
     ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)

@@ -42,9 +42,8 @@ def resolve_promotion(
         raise InputError(f"--set: unknown key {unknown[0]}; {nearest(unknown[0], known)}")
     train = {key: value for key, value in values.items() if key in TrainConfig.model_fields}
     base = {**choice.config.train.model_dump(), "max_rows": None}
-    if (
-        spec.name != choice.config.dataset.name
-    ):  # the set's own section, but never another model than the winner's
+    if spec.name != choice.config.dataset.name:
+        # The target's own section, but never another model than the winner's.
         base |= {key: value for key, value in spec.train.items() if key not in ("model", "model_revision")}
     promoted = choice.trial.params.apply(build(TrainConfig, base, "the study's configuration"))
     config = build(TrainConfig, {**promoted.model_dump(), **train}, "the promoted configuration")
@@ -97,23 +96,22 @@ def _fit(
         ),
     )
     again = f"the whole log: {logs / 'run.log'}; the same command goes on from the last checkpoint"
-    handler = signal.getsignal(
-        signal.SIGINT
-    )  # Ray puts its own in place, which ends the process as a success
+    # Ray puts a handler of its own in place, which ends the process as a success.
+    handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit()
     except SystemExit:
         raise KeyboardInterrupt from None
     except TrainingFailedError as error:
         causes = [*getattr(error, "worker_failures", {}).values(), error]
-        raise InputError(f"the run must end with a result, but: {_first_line(causes[0])}; {again}") from error
+        raise InputError(f"the run must end with a result, but: {_last_line(causes[0])}; {again}") from error
     finally:
         signal.signal(signal.SIGINT, handler)
     if failure.exists():
         raise InputError(f"the run must end with a result, but: {read_json(failure)['cause']}; {again}")
 
 
-def _first_line(error: BaseException) -> str:
+def _last_line(error: BaseException) -> str:
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1].strip()[:500] if lines else type(error).__name__
 

@@ -47,8 +47,6 @@ def run_search(
 
     Raises InputError, and OSError when the record cannot be written.
     """
-    from train_fn.run_folder import weights_lines
-
     check_space(search.space, train)
     study = open_study(paths, name) if name else None
     model, data, info = prepare_data(spec, train, paths, say)
@@ -62,8 +60,6 @@ def run_search(
         "tags": [info.name, "search"],
         "logs": str(paths.logs / study.name),
     }
-    for line in weights_lines(spec, train, data):
-        say(line)
     say(f"study {study.name}: {study.folder}")
     with study.locked():
         study.adopt_config(config)
@@ -73,18 +69,10 @@ def run_search(
 
 def prepare_data(spec: DatasetSpec, train: TrainConfig, paths: Paths, say: Say) -> tuple[str, Path, DataInfo]:
     """Tokenise once, before any trial: (the model's folder, the cache folder, what the data is)."""
-    from train_fn.cache import open_set, prepare
-    from train_fn.model import resolve_model
+    from train_fn.cache import open_set
+    from train_fn.inputs import prepare_inputs
 
-    model = resolve_model(train.model, paths, train.model_revision)
-    folder = prepare(
-        spec,
-        model=model,
-        model_revision=train.model_revision,
-        max_length=train.max_length,
-        paths=paths,
-        say=say,
-    )
+    model, folder = prepare_inputs(spec, train, paths, say)
     meta = open_set(folder).meta
     rows = meta.splits["train"].rows
     info = DataInfo(

@@ -4,12 +4,8 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import typer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 QUIET = {
     "TQDM_ASCII": " #",  # the bars of datasets and huggingface_hub, without block characters
@@ -28,7 +24,7 @@ def new_app() -> typer.Typer:
 
 
 @contextmanager
-def explained(say: "Callable[..., None]" = typer.echo) -> Iterator[None]:
+def explained() -> Iterator[None]:
     """Turn what the user can mend into one message and exit code 2."""
     from train_fn.errors import InputError
 
@@ -37,13 +33,13 @@ def explained(say: "Callable[..., None]" = typer.echo) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        say(f"error: {error}", err=True)
+        typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
     except KeyboardInterrupt:
-        say("stopped; nothing finished is lost, the same command goes on", err=True)
+        typer.echo("stopped; nothing finished is lost, the same command goes on", err=True)
         raise typer.Exit(130) from None  # so that `promote && deploy` does not deploy what is not there
     except PermissionError as error:
-        say(
+        typer.echo(
             f"error: {error.filename} must be readable and writable for you, but it is not; try --output",
             err=True,
         )
@@ -51,7 +47,7 @@ def explained(say: "Callable[..., None]" = typer.echo) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        say(
+        typer.echo(
             f"error: no space left to write {error.filename or 'the record'}; free some and go on "
             "with the same command: nothing finished is lost",
             err=True,

@@ -1,14 +1,13 @@
 """What a promotion and a plain training run share: preparing the run's folder and job, and finishing it."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
-from train_fn.cache import open_set, prepare
+from train_fn.cache import open_set
 from train_fn.config import PROJECT_NAME, DatasetSpec, TrainConfig
 from train_fn.errors import InputError
+from train_fn.inputs import prepare_inputs
 from train_fn.job import cause_of
-from train_fn.model import resolve_model
 from train_fn.run_folder import (
     RunFolder,
     Say,
@@ -16,7 +15,6 @@ from train_fn.run_folder import (
     run_name,
     settings_of,
     summary,
-    weights_lines,
     write_lineage,
 )
 from train_fn.storage import Paths
@@ -39,17 +37,7 @@ def prepare_run(
 
     Raises InputError, before anything in the folder is touched.
     """
-    model = resolve_model(config.model, paths, config.model_revision)
-    data = prepare(
-        spec,
-        model=model,
-        model_revision=config.model_revision,
-        max_length=config.max_length,
-        paths=paths,
-        say=say,
-    )
-    for line in weights_lines(spec, config, data):
-        say(line)
+    model, data = prepare_inputs(spec, config, paths, say)
     meta = open_set(data).meta
     run = RunFolder.of(paths, run_name(config.model, spec))
     run.claim(settings_of(config, meta, **origin), replace=replace)
@@ -106,5 +94,5 @@ def finish(
     if not (run.folder / "lineage.json").exists():
         write_lineage(run, meta, config, origin)
     add_baseline(run, spec, config, paths, say)
-    hint = sync_hint(Path(run.logs))
+    hint = sync_hint(run.logs)
     return [*summary(run), *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]
