@@ -23,6 +23,7 @@ from train_fn.evaluation import Scorer
 from train_fn.job import Job, Outcome, cause_of
 from train_fn.loop import make_learner, train
 from train_fn.loss import NonFiniteLossError, class_weights, label_counts
+from train_fn.memory import keep_freed_memory
 from train_fn.metrics import Metrics
 from train_fn.model import Base, attach, load_base
 from train_fn.monitor import Monitor, StoppedError
@@ -102,6 +103,8 @@ def execute(job: Job, monitor: Monitor, device: torch.device) -> None:
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.cuda.set_per_process_memory_fraction(job.memory_fraction, device)
+    else:
+        keep_freed_memory()
     monitor.stage("loading the 4-bit base")
     base = warm_base(job.model, config, device)
     detector = attach(base, config)
