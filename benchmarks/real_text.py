@@ -84,7 +84,7 @@ def run(words: tuple[str, ...], environment: dict[str, str]) -> float:
 def compare(options: argparse.Namespace, search_seconds: float, promotion_seconds: float) -> dict[str, Any]:
     """The figures, read from what the two commands left on disk."""
     paths, spec = Paths.of(options.output), find_dataset(options.data)
-    folder = paths.output / run_name(options.model, spec)
+    folder = paths.output / run_name(options.model, spec, "published")
     found, lineage = read_json(folder / "metrics.json"), read_json(folder / "lineage.json")
     trials = read_lines(paths.studies / lineage["study"] / "trials.jsonl")
     kept = ("number", "status", "cause", "params", "value", "seconds")

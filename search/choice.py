@@ -23,8 +23,9 @@ class Choice:
 def find_best(
     paths: Paths, model: str, spec: DatasetSpec, study: str | None = None, trial: int | None = None
 ) -> Choice:
-    """The best trial of the best study: same base model, more training rows first, then lower log loss; the
-    built-in sample's studies serve only the sample. `study` and `trial` (a number) choose others.
+    """The best trial of the best study: same base model, more training rows first, then grouped splits, whose
+    log loss no leakage lowers, then lower log loss; the built-in sample's studies serve only the sample. `study`
+    and `trial` (a number) choose others.
 
     Raises InputError that says which studies exist and how to make one.
     """
@@ -40,7 +41,7 @@ def find_best(
     ]
     if not fit:
         raise _nothing(paths, model, spec, found)
-    best = max(fit, key=lambda choice: (choice.config.dataset.train_rows, -_value(choice.trial)))
+    best = max(fit, key=_rank)
     others = f"the largest of {len(fit)} studies" if len(fit) > 1 else "the only study"
     reason = (
         f"{others} of {model}: {best.config.dataset.name}, {best.config.dataset.train_rows} training rows"
@@ -50,6 +51,11 @@ def find_best(
 
 def _folders(paths: Paths) -> list[Path]:
     return sorted(file.parent for file in paths.studies.glob("*/config.yaml"))
+
+
+def _rank(choice: Choice) -> tuple[int, bool, float]:
+    config = choice.config
+    return config.dataset.train_rows, config.train.splits == "grouped", -_value(choice.trial)
 
 
 def _value(trial: TrialRecord) -> float:

@@ -31,6 +31,9 @@ def promote(
     model: Annotated[str | None, typer.Option(help="whose studies to look at [Qwen/Qwen3-0.6B]")] = None,
     output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="discard what the run's folder holds")] = False,
+    decontaminate: Annotated[
+        bool, typer.Option("--decontaminate", help="score without rows that the search trained on")
+    ] = False,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -44,7 +47,7 @@ def promote(
 
             raise InputError("say which trial: --best, or --study NAME with or without --trial NUMBER")
         flags = {"workers": workers, "max_rows": max_rows}
-        _promote(dataset, (study, trial), model, output, set_ or [], flags, replace)
+        _promote(dataset, (study, trial), model, output, set_ or [], flags, (replace, decontaminate))
 
 
 def _promote(
@@ -54,7 +57,7 @@ def _promote(
     output: Path | None,
     sets: list[str],
     flags: dict[str, Any],
-    replace: bool,
+    switches: tuple[bool, bool],
 ) -> None:
     from search.choice import find_best
     from search.promotion import resolve_promotion
@@ -70,8 +73,8 @@ def _promote(
     typer.echo(f"promoting {choice.trial.trial_id}: {choice.reason}")
     typer.echo(f"          {choice.trial.params.model_dump_json()}, everything else as in that study")
 
-    with RunFolder.of(paths, run_name(config.model, spec)).locked():
-        _run(choice, spec, config, promotion, paths, replace)
+    with RunFolder.of(paths, run_name(config.model, spec, config.splits)).locked():
+        _run(choice, spec, config, promotion, paths, *switches)
 
 
 def _run(
@@ -81,19 +84,25 @@ def _run(
     promotion: "PromoteConfig",
     paths: "Paths",
     replace: bool,
+    decontaminate: bool,
 ) -> None:
+    from search.guard import find_seen, leave_out
     from search.promotion import run_promotion
-    from train_fn.full_run import finish, prepare_run
+    from train_fn.full_run import claim_run, finish
+    from train_fn.inputs import prepare_inputs
 
     origin = {"study": choice.study.name, "trial_id": choice.trial.trial_id}
-    settings = {**origin, "promotion": promotion.model_dump()}
-    run, job, meta = prepare_run(spec, config, paths, "promotion", settings, replace=replace, say=typer.echo)
+    settings = {**origin, "promotion": promotion.model_dump(), "decontaminate": decontaminate}
+    inputs = prepare_inputs(spec, config, paths, typer.echo)
+    seen = find_seen(choice.study, spec, inputs.data, paths, typer.echo, decontaminate=decontaminate)
+    run, job, meta = claim_run(spec, config, paths, inputs, "promotion", settings, replace=replace)
+    job = leave_out(job, seen) if decontaminate else job
     if not run.finished:
         run_promotion(job, run.logs, promotion)
     else:
         typer.echo("this run is finished already; --replace would do it anew")
     told = {**origin, "trial": choice.trial.number, "reason": choice.reason, "value": choice.trial.value}
-    lineage = {**told, "params": choice.trial.params.model_dump()}
+    lineage = {**told, "params": choice.trial.params.model_dump(), "seen_by_search": seen.facts}
     for line in finish(run, spec, config, meta, paths, lineage, typer.echo):
         typer.echo(line)
     typer.echo(f"next     load {run.folder / 'adapter'} with peft.AutoPeftModelForSequenceClassification")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from search.config import SearchConfig
+from search.guard import record_texts
 from search.interrupt import interruptible, stopper
 from search.machine import Slots, local_ray, slots_of
 from search.record import DataInfo, StudyConfig
@@ -47,14 +48,17 @@ def run_search(
 
     Raises InputError, and OSError when the record cannot be written.
     """
+    from train_fn.inputs import prepare_inputs
+
     check_space(search.space, train)
     study = open_study(paths, name) if name else None
-    model, data, info = prepare_data(spec, train, paths, say)
+    inputs = prepare_inputs(spec, train, paths, say)
+    info = data_info(spec, train, inputs.data)
     config = StudyConfig(dataset=info, train=train, search=search)
     study = study or open_study(paths, config.default_name(spec))
     constants = {
-        "data": str(data),
-        "model": model,
+        "data": str(inputs.data),
+        "model": inputs.model,
         "train": train.model_dump(mode="json"),
         "about": {"dataset": info.name, "dataset_revision": info.revision, "train_rows": info.train_rows},
         "tags": [info.name, "search"],
@@ -63,19 +67,19 @@ def run_search(
     say(f"study {study.name}: {study.folder}")
     with study.locked():
         study.adopt_config(config)
+        inputs.keep_audit(study.folder)
+        record_texts(study, spec, train, inputs.data, paths, say)
         study.repair()
         return fit(study, config, constants, watch=watch)
 
 
-def prepare_data(spec: DatasetSpec, train: TrainConfig, paths: Paths, say: Say) -> tuple[str, Path, DataInfo]:
-    """Tokenise once, before any trial: (the model's folder, the cache folder, what the data is)."""
-    from train_fn.cache import open_set
-    from train_fn.inputs import prepare_inputs
+def data_info(spec: DatasetSpec, train: TrainConfig, folder: Path) -> DataInfo:
+    """What the set is that was tokenised into `folder`."""
+    from train_fn.tokenized import open_set
 
-    model, folder = prepare_inputs(spec, train, paths, say)
     meta = open_set(folder).meta
     rows = meta.splits["train"].rows
-    info = DataInfo(
+    return DataInfo(
         name=spec.name,
         builtin=spec.builtin,
         source=meta.source,
@@ -83,7 +87,6 @@ def prepare_data(spec: DatasetSpec, train: TrainConfig, paths: Paths, say: Say) 
         fingerprint=meta.fingerprint,
         train_rows=min(rows, train.max_rows or rows),
     )
-    return model, folder, info
 
 
 def fit(

@@ -4,6 +4,8 @@ studies/NAME/  config.yaml    resolved settings, and what the data was
                trials/0003/   params.json from the moment a trial is asked for; the worker writes the rest
                trials.jsonl   one row an ended trial, in the order in which they ended
                best.json      the best complete trial beside the default, rewritten whenever a trial ends
+               audit.json     what was found of the data before the search
+               train_texts.npy  hashes of the texts that the trials train on
                optuna.db      a view for optuna-dashboard, rebuilt at every start
 Only the one search that holds the study's lock writes these, save for what is in a trial's own folder.
 """
@@ -41,6 +43,11 @@ class Study:
     def stop_file(self) -> Path:
         """Present while a search is being interrupted: running trials end at their next micro-batch."""
         return self.folder / ".stop"
+
+    @property
+    def texts_file(self) -> Path:
+        """Hashes of the texts that the trials train on, uint64 [rows, 2]: what a promotion compares with."""
+        return self.folder / "train_texts.npy"
 
     def trial_id(self, number: int) -> str:
         """The id of a trial everywhere: here, in W&B, in a promotion's lineage."""

@@ -13,6 +13,11 @@ from train_fn.storage import Paths
 WORDS = ["<pad>", "<end>", *"abcdefgh"]
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """The bytes of each file."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 def write_tokenizer(folder: Path, words: list[str]) -> Path:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
@@ -36,7 +41,14 @@ def write(path: Path, texts: list[str]) -> None:
 
 def make(source: Path, tokenizer: Path, **changes: Any) -> tuple[Path, list[str]]:
     said: list[str] = []
-    options = {"model": str(tokenizer), "model_revision": None, "max_length": 5, **changes}
+    options = {
+        "model": str(tokenizer),
+        "model_revision": None,
+        "max_length": 5,
+        "splits": "published",
+        "split_seed": 42,
+        **changes,
+    }
     spec = DatasetSpec(name="Set", path=source, published_train_counts=(1, 4))
     return prepare(spec, paths=Paths(source.parent / "output"), say=said.append, **options), said
 

@@ -63,11 +63,14 @@ def write_set(folder: Path, tokenizer: str) -> Path:
         counts = (int((labels == 0).sum()), int((labels == 1).sum()))
         splits[name] = SplitMeta(rows=rows, tokens=int(lengths.sum()), truncated=0, counts=counts, sizes={})
     meta = Meta(
-        format_version=1,
+        format_version=2,
         fingerprint="0",
         tokenizer_hash="0",
         max_length=64,
         pad_token_id=0,
+        splits_kind="published",
+        split_seed=None,
+        split_hash=None,
         dataset="words",
         source="made here",
         revision=None,

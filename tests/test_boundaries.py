@@ -15,6 +15,20 @@ ROOMS = ("search", "train_fn")
 MODULES = {f"{room}.{path.stem}": path for room in ROOMS for path in sorted((ROOT / room).glob("*.py"))}
 HEAVY = {"torch", "transformers", "peft", "bitsandbytes"}
 COMMANDS = {
+    "search/promote.py": {
+        "--dataset",
+        "--best",
+        "--study",
+        "--trial",
+        "--workers",
+        "--max-rows",
+        "--model",
+        "--output",
+        "--replace",
+        "--decontaminate",
+        "--set",
+    },
+    "train_fn/audit.py": {"--dataset", "--model", "--output", "--strict", "--set"},
     "search/tune.py": {
         "--dataset",
         "--trials",
@@ -29,7 +43,7 @@ COMMANDS = {
     },
 }
 ORDER = (  # a module of search may import what stands before it
-    "config space record study choice history machine interrupt scheduler sampler view trial runner "
+    "config space record study guard choice history machine interrupt scheduler sampler view trial runner "
     "promotion tune promote"
 ).split()
 

@@ -2,8 +2,6 @@
 
 import errno
 import shutil
-import subprocess
-import sys
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import train_fn.data
 import train_fn.tokenizing
 from train_fn.cache import open_set
 from train_fn.errors import InputError
+from train_fn.normalise import text_hash
 from train_fn.storage import atomic_folder, read_json
 
 
@@ -51,7 +50,10 @@ def test_rows_hold_the_tokens_of_their_text_cut_at_max_length(source: Path, toke
     assert data.rows("test").to_pydict() == {
         "domain": ["wiki", "news", None, "wiki"],
         "model": ["gpt4", "human", "human", "human"],
+        "place": [8, 9, 10, 11],
+        "truncated": [False, False, True, False],
     }
+    assert data.hashes("test").tolist() == [text_hash(text) for text in ("a b c", "d", "e f g h a b", "haa")]
 
 
 def test_meta_says_what_the_set_is_made_of(source: Path, tokenizer: Path) -> None:
@@ -161,24 +163,6 @@ def test_what_a_killed_process_left_is_cleared_away(source: Path, tokenizer: Pat
     (folder / "meta.json").unlink()
     make(source, tokenizer)
     assert left_behind(source) == []
-
-
-def test_two_processes_tokenise_once(source: Path, tokenizer: Path) -> None:
-    code = f"""
-from pathlib import Path
-from train_fn.cache import prepare
-from train_fn.config import DatasetSpec
-from train_fn.storage import Paths
-source = Path({str(source)!r})
-prepare(DatasetSpec(name="set", path=source), model={str(tokenizer)!r}, model_revision=None, max_length=5,
-        paths=Paths(source.parent / "output"), say=print)
-"""
-    started = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
-    said = [process.communicate(timeout=120)[0] for process in started]
-    assert [process.returncode for process in started] == [0, 0]
-    assert sum("at most 5 tokens" in text for text in said) == 1
 
 
 def test_the_same_rows_give_the_same_bytes_wherever_they_are_made(

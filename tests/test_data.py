@@ -15,15 +15,16 @@ from train_fn.storage import Paths
 
 
 @pytest.mark.parametrize("ext", ["parquet", "csv", "jsonl", "json"])
-def test_a_folder_gives_the_four_columns_in_every_format(tmp_path: Path, ext: str) -> None:
+def test_a_folder_gives_the_five_columns_in_every_format(tmp_path: Path, ext: str) -> None:
     data = load(folder(tmp_path, ext))
     assert set(data.splits) == set(SPLITS)
-    assert data.splits["train"].column_names == ["text", "label", "domain", "model"]
+    assert data.splits["train"].column_names == ["text", "label", "domain", "model", "source_id"]
     assert data.splits["test"][:2] == {
         "text": ["text number 0", "text number 1"],
         "label": [0, 1],
         "domain": ["wiki", "news"],
         "model": ["gpt4", "human"],
+        "source_id": [None, None],
     }
     assert data.splits["train"].data.table["label"].type == pa.int8()
 
@@ -34,8 +35,9 @@ def test_domain_stands_for_domain_name_and_absent_columns_are_null(tmp_path: Pat
     named["domain"] = named.pop("domain_name")
     bare = {key: rows()[key] for key in ("text", "label")}
     data = load(folder(tmp_path, train=named, test=bare))
-    assert data.splits["train"][1] == {"text": "text number 1", "label": 1, "domain": "news", "model": None}
-    assert data.splits["test"][1] == {"text": "text number 1", "label": 1, "domain": None, "model": None}
+    absent = {"model": None, "source_id": None}
+    assert data.splits["train"][1] == {"text": "text number 1", "label": 1, "domain": "news", **absent}
+    assert data.splits["test"][1] == {"text": "text number 1", "label": 1, "domain": None, **absent}
 
 
 def test_shards_are_joined_in_order_and_a_missing_one_is_named(tmp_path: Path) -> None:

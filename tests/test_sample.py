@@ -13,8 +13,8 @@ import pytest
 
 from train_fn.baseline import tfidf_baseline
 from train_fn.config import LABELS, find_dataset, resolve_train
+from train_fn.normalise import normal_words
 from train_fn.sample import COLUMNS, GENERATORS, PAIRS, TWINS, Row, sample_rows, write_sample
-from train_fn.sample_words import DETERMINERS
 from train_fn.tiny import write_tiny_model
 
 SPLITS = ("train", "validation", "test")
@@ -44,8 +44,8 @@ def title_of(row: Row) -> str:
 
 
 def words_of(row: Row) -> set[str]:
-    """The words of a body, blind to case, spacing and determiners, as the planted attacks are not."""
-    return set(row[2].removeprefix(title_of(row)).lower().split()) - set(DETERMINERS)
+    """The words of a body, blind to case, spacing and articles, as some of the planted attacks are not."""
+    return set(normal_words(row[2].removeprefix(title_of(row))))
 
 
 def test_same_seed_gives_same_rows_in_other_processes_whatever_the_hash_seed(
@@ -85,18 +85,28 @@ def test_each_split_has_every_domain_and_generator_and_balanced_classes(rows: di
         assert all((row[1] == "human") == (row[3] == "Human_Written") for row in rows[split])
 
 
-def test_every_title_has_one_human_and_one_ai_text_in_one_split(rows: dict[str, list[Row]]) -> None:
+def test_every_title_has_one_human_text_and_unless_a_copy_took_its_place_one_ai_text_in_its_split(
+    rows: dict[str, list[Row]],
+) -> None:
     labels: dict[tuple[str, str], list[str]] = defaultdict(list)
     for split in SPLITS:
         for row in rows[split]:
             labels[split, title_of(row)].append(row[3])
     human = [title for (_, title), found in labels.items() if "Human_Written" in found]
     assert len(human) == len(set(human)) == sum(PAIRS.values())
-    pairs = [sorted(found) for found in labels.values() if "Human_Written" in found]
-    assert all(found == ["AI_Generated", "Human_Written"] for found in pairs)
+    pairs = Counter(
+        (split, *sorted(found)) for (split, _), found in labels.items() if "Human_Written" in found
+    )
+    replaced = TWINS[-1][2]
+    assert pairs == {
+        ("train", "AI_Generated", "Human_Written"): PAIRS["train"],
+        ("validation", "AI_Generated", "Human_Written"): PAIRS["validation"],
+        ("test", "AI_Generated", "Human_Written"): PAIRS["test"] - replaced,
+        ("test", "Human_Written"): replaced,
+    }
 
 
-def test_attacked_twins_keep_the_title_and_most_words_of_a_text_in_another_split(
+def test_attacked_twins_keep_the_title_and_words_of_a_text_in_another_split(
     rows: dict[str, list[Row]],
 ) -> None:
     titles = {split: {title_of(row) for row in rows[split] if row[1] == "human"} for split in SPLITS}
@@ -108,12 +118,21 @@ def test_attacked_twins_keep_the_title_and_most_words_of_a_text_in_another_split
         }
         twins = [row for row in rows[target] if title_of(row) in titles[origin]]
         assert len(twins) == count
+        changed, kept = 0, []
         for twin in twins:
             original = originals[title_of(twin)]
             assert (twin[0], twin[1], twin[3]) == (original[0], original[1], original[3])
-            assert twin[2] != original[2]
-            common = words_of(twin) & words_of(original)
-            assert len(common) >= 0.8 * len(words_of(original))
+            changed += twin[2] != original[2]
+            kept.append(len(words_of(twin) & words_of(original)) / len(words_of(original)))
+        assert changed >= 0.9 * count
+        assert min(kept) > 0.3
+        assert sum(share == 1 for share in kept) >= 0.6 * count  # the attacks on the surface
+
+
+def test_most_ai_texts_of_the_test_split_are_copies_of_train_texts(rows: dict[str, list[Row]]) -> None:
+    train = {title_of(row) for row in rows["train"] if row[1] == "human"}
+    ai = [row for row in rows["test"] if row[3] == "AI_Generated"]
+    assert sum(title_of(row) in train for row in ai) == 0.6 * len(ai) == 180
 
 
 def test_texts_are_ascii_of_like_lengths_in_both_classes(rows: dict[str, list[Row]]) -> None:

@@ -5,21 +5,23 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from train_fn.config import LABELS, DatasetSpec
+from train_fn.config import LABELS, DatasetSpec, Splits
 from train_fn.errors import InputError
-from train_fn.storage import Paths, atomic_folder, read_json, write_json
-from train_fn.tokenized import Meta, Split, SplitMeta, TokenizedSet, open_set
+from train_fn.locks import waiting_lock
+from train_fn.storage import Paths, atomic_folder, write_json
+from train_fn.tokenized import Meta, Split, SplitMeta, TokenizedSet, open_set, whole_meta
+
+if TYPE_CHECKING:
+    from train_fn.data import LoadedData
+    from train_fn.tokenizing import Encoder
 
 __all__ = ["Meta", "Split", "SplitMeta", "TokenizedSet", "open_set", "prepare"]
 
-FORMAT_VERSION = 1  # raise it when the same input gives other files
-KINDS = ("tokens.npy", "offsets.npy", "labels.npy", "rows.parquet")
+FORMAT_VERSION = 2  # raise it when the same input gives other files
+KINDS = ("tokens.npy", "offsets.npy", "labels.npy", "hashes.npy", "rows.parquet")
 SPACE_LEFT = 64 << 20  # bytes that the other files of a run need
 
 
@@ -29,32 +31,47 @@ def prepare(
     model: str,
     model_revision: str | None,
     max_length: int,
+    splits: Splits,
+    split_seed: int,
     paths: Paths,
     say: Callable[[str], None],
 ) -> Path:
     """Tokenise the data set unless that was done already; return the folder for `open_set`.
 
-    `model` is a folder or a Hub name. Two processes do not do the work twice. Raises InputError.
+    `model` is a folder or a Hub name; `split_seed` shuffles grouped splits. Two processes do not do the work
+    twice, and a text that any set in the cache holds is not tokenised again. Raises InputError.
     """
     from train_fn.source import find_source
     from train_fn.tokenizing import load_tokenizer
 
     source = find_source(spec, paths=paths)
     tokenizer = load_tokenizer(model, model_revision)
-    parts = _key_parts(source.fingerprint, tokenizer, max_length)
-    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    parts = _token_parts(source.fingerprint, tokenizer, max_length)
+    parts |= {"splits_kind": splits, "split_seed": split_seed if splits == "grouped" else None}
+    key = hashlib.sha256(json.dumps({**parts, "rules": _rules(splits)}, sort_keys=True).encode()).hexdigest()
     folder = paths.tokenized_cache / spec.slug / key[:20]
-    with _locked(folder, say):
-        if (meta := _complete(folder)) is None:
+    with waiting_lock(folder, "tokenising", say):
+        if (meta := whole_meta(folder)) is None:
+            from train_fn.donors import find_donors
+            from train_fn.splits import load_assigned
+            from train_fn.tokenizing import Encoder
+
+            data = load_assigned(source, spec.slug, paths, splits, split_seed, say)
             say(f"tokenising {source.text} with {model}, at most {max_length} tokens a text")
-            about = {"source": source.text, "revision": source.revision, "tokenizer": model}
-            meta = _write(folder, source, tokenizer, {**parts, **about, "dataset": spec.name}, say)
+            about = {
+                "dataset": spec.name,
+                "source": source.text,
+                "revision": source.revision,
+                "tokenizer": model,
+            }
+            encode = Encoder(tokenizer, max_length, find_donors(paths.tokenized_cache, parts))
+            meta = _write(folder, data, encode, {**parts, **about}, say)
     for line in _describe(spec, meta):
         say(line)
     return folder
 
 
-def _key_parts(fingerprint: str, tokenizer: Any, max_length: int) -> dict[str, Any]:
+def _token_parts(fingerprint: str, tokenizer: Any, max_length: int) -> dict[str, Any]:
     from train_fn.tokenizing import pad_token_id, tokenizer_hash
 
     return {
@@ -66,40 +83,21 @@ def _key_parts(fingerprint: str, tokenizer: Any, max_length: int) -> dict[str, A
     }
 
 
-@contextmanager
-def _locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
-    from filelock import FileLock, Timeout
+def _rules(splits: Splits) -> list[int]:
+    """The versions of what decides the rows of a split."""
+    if splits == "published":
+        return []
+    from train_fn.groups import GROUPS_VERSION
+    from train_fn.splits import SPLITS_VERSION
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say("another process is tokenising this set; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _complete(folder: Path) -> Meta | None:
-    """The meta of a whole folder; None when it is absent, cut short or unreadable, and has to be written."""
-    try:
-        meta = Meta(**read_json(folder / "meta.json"))
-        sizes = [item for split in meta.splits.values() for item in split.sizes.items()]
-        return meta if all((folder / name).stat().st_size == size for name, size in sizes) else None
-    except (OSError, ValueError, TypeError, ValidationError):
-        return None
+    return [GROUPS_VERSION, SPLITS_VERSION]
 
 
 def _write(
-    folder: Path, source: Any, tokenizer: Any, about: dict[str, Any], say: Callable[[str], None]
+    folder: Path, data: "LoadedData", encode: "Encoder", about: dict[str, Any], say: Callable[[str], None]
 ) -> Meta:
-    from train_fn.data import load_source
     from train_fn.tokenizing import bytes_needed, write_split
 
-    data = load_source(source)
     needed = sum(bytes_needed(split, about["max_length"]) for split in data.splits.values()) + SPACE_LEFT
     for left in folder.parent.glob(f".{folder.name}.*.tmp"):
         shutil.rmtree(left, ignore_errors=True)  # a killed process left it; the lock says that it is gone
@@ -110,15 +108,18 @@ def _write(
         with atomic_folder(folder) as temporary:
             splits = {}
             for name, split in data.splits.items():
-                found = write_split(temporary, split, tokenizer, about["max_length"], say)
+                found = write_split(temporary, split, data.places[name], encode, say)
                 sizes = {f"{name}.{kind}": (temporary / f"{name}.{kind}").stat().st_size for kind in KINDS}
                 splits[name] = SplitMeta(**found, sizes=sizes)
-            meta = Meta(**about, splits=splits)
+            meta = Meta(**about, split_hash=data.split_hash, splits=splits)
             write_json(temporary / "meta.json", meta.model_dump(mode="json"))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _no_space(folder.parent, needed, "the disk is full") from error
         raise
+    if encode.reused:
+        total = sum(split.rows for split in splits.values())
+        say(f"the tokens of {encode.reused:,} of {total:,} rows were there already, and copied")
     return meta
 
 
@@ -135,6 +136,10 @@ def _describe(spec: DatasetSpec, meta: Meta) -> Iterator[str]:
         counts = " + ".join(f"{count:,} {label}" for count, label in zip(split.counts, LABELS, strict=True))
         cut = f"{split.truncated_share:.0%} of the texts cut at {meta.max_length} tokens"
         yield f"{name}: {split.rows:,} rows ({counts}), {split.tokens / split.rows:.0f} tokens a row, {cut}"
+    if meta.splits_kind == "grouped":
+        told = f"seed {meta.split_seed}, hash {str(meta.split_hash)[:12]}"
+        yield f"splits: grouped ({told}); related rows lie in one split"
+        return
     published = spec.published_train_counts
     if published is not None:
         same = (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from train_fn.errors import InputError
 from train_fn.storage import CONFIGS
@@ -22,6 +22,12 @@ PROJECT_NAME = "Vizuara AI Human Content Detection Qwen 3 0.6B Finetuning"
 
 Model = TypeVar("Model", bound=BaseModel)
 Weights = tuple[float, float]
+Spelling = Annotated[
+    str, BeforeValidator(lambda key: str(key) if type(key) is int else key)
+]  # YAML's 0 is "0"
+FOLDER_FILE = "dataset.yaml"
+FOLDER_KEYS = ("labels", "train", "search")
+Splits = Literal["published", "grouped"]
 # On a GPU about 14 GB of activations for Qwen3-0.6B (estimated), so that a card of 24 GB holds it; on a CPU more
 # brought no speed.
 AUTO_TOKENS = {"cuda": 4096, "cpu": 2048}
@@ -43,6 +49,7 @@ class DatasetSpec(Frozen):
     rank: int = Field(default=0, ge=0, description="order of size; `--best` prefers the larger search set")
     published_train_counts: tuple[int, int] | None = None
     published_weights: Weights | None = None
+    labels: dict[Spelling, Literal["AI_Generated", "Human_Written"]] = Field(default_factory=dict)
     train: dict[str, Any] = Field(default_factory=dict)
     search: dict[str, Any] = Field(default_factory=dict)
 
@@ -64,6 +71,8 @@ class TrainConfig(Frozen):
     model_revision: str | None = None
     max_length: int = Field(default=384, ge=8, le=32768)
     max_rows: int | None = Field(default=None, ge=16)
+    splits: Splits = "published"
+    split_seed: int = Field(default=42, ge=0, lt=2**31)
     attention: Literal["auto", "flash_attention_2", "sdpa"] = "auto"
     compute_dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     expand_base: Literal["auto", "always", "never"] = "auto"
@@ -164,11 +173,22 @@ def find_dataset(name: str) -> DatasetSpec:
     folder = Path(name).expanduser().absolute()
     if folder.is_dir():
         safe = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).lstrip(".-_") or "data"
-        return DatasetSpec(name=safe, path=folder)
+        return build(DatasetSpec, {"name": safe, "path": folder, **_own_settings(folder)}, str(folder))
     raise InputError(
         f"--dataset must be one of {', '.join(known_datasets())} or a folder with train, validation and test "
         f"as parquet, csv or jsonl, but got {name!r}; {nearest(name, known_datasets())}"
     )
+
+
+def _own_settings(folder: Path) -> dict[str, Any]:
+    """What a folder of rows says of itself in its dataset.yaml; nothing where it has none."""
+    path = folder / FOLDER_FILE
+    values = read_yaml(path) if path.exists() else {}
+    for key in values:
+        if key not in FOLDER_KEYS:
+            hint = nearest(str(key), FOLDER_KEYS)
+            raise InputError(f"{path} may hold {', '.join(FOLDER_KEYS)}, but holds {key}; {hint}")
+    return values
 
 
 def resolve_train(spec: DatasetSpec, overrides: Mapping[str, Any], path: Path | None = None) -> TrainConfig:

@@ -3,16 +3,18 @@
 The checks run over Arrow batches that stay memory-mapped: two million rows never become Python objects.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from train_fn.config import LABELS, DatasetSpec
 from train_fn.errors import InputError
+from train_fn.hub import SPLITS
 from train_fn.source import Source, find_source
 from train_fn.storage import Paths
 
@@ -24,12 +26,14 @@ SHOWN = 5  # bad rows named in a message
 
 @dataclass(frozen=True)
 class LoadedData:
-    """Checked rows: columns text (str), label (int8, the index in LABELS), domain and model (str or null)."""
+    """Checked rows: text (str), label (int8, the index in LABELS); domain, model, source_id (str or null)."""
 
     splits: "DatasetDict"
     revision: str | None
     fingerprint: str
     source: str
+    places: Mapping[str, NDArray[np.int64]]  # ascending, through train, validation and test as published
+    split_hash: str | None = None  # of grouped splits: which text lies where
 
 
 def load_splits(spec: DatasetSpec, *, paths: Paths) -> LoadedData:
@@ -45,11 +49,15 @@ def load_source(source: Source) -> LoadedData:
     for name, raw in source.load().items():
         table = _check(raw.data.table, f"split {name} of {source.text}")
         splits[name] = Dataset(table, split=NamedSplit(name), fingerprint=f"{source.fingerprint[:16]}-{name}")
-    return LoadedData(DatasetDict(splits), source.revision, source.fingerprint, source.text)
+    places, start = {}, 0
+    for name in SPLITS:
+        places[name] = np.arange(start, start + len(splits[name]), dtype=np.int64)
+        start += len(splits[name])
+    return LoadedData(DatasetDict(splits), source.revision, source.fingerprint, source.text, places)
 
 
 def _check(table: pa.Table, where: str) -> pa.Table:
-    """The four columns of `table`, checked; the texts keep their memory-mapped buffers."""
+    """The five columns of `table`, checked; the texts keep their memory-mapped buffers."""
     there = set(table.column_names)
     for column in ("text", "label"):
         if column not in there:
@@ -59,7 +67,7 @@ def _check(table: pa.Table, where: str) -> pa.Table:
             )
     _check_text(table["text"], where)
     columns = {"text": table["text"], "label": _labels(table["label"], where)}
-    sources = {"domain": ("domain_name", "domain"), "model": ("model",)}
+    sources = {"domain": ("domain_name", "domain"), "model": ("model",), "source_id": ("source_id",)}
     for name, candidates in sources.items():
         found = [table[candidate] for candidate in candidates if candidate in there]
         columns[name] = found[0].cast(pa.string()) if found else pa.nulls(table.num_rows, pa.string())
@@ -121,7 +129,9 @@ def _labels(column: pa.ChunkedArray, where: str) -> pa.Array:
         count = pc.sum(unknown).as_py()
         raise InputError(
             f"{where}: every label must be {accepted}, but row {row} (the first row is 0) has "
-            f"{column[row].as_py()!r}; {count:,} of {len(column):,} rows have another label"
+            f"{column[row].as_py()!r}; {count:,} of {len(column):,} rows have another label. If they only "
+            f"spell the classes in another way, map them: `labels: {{ai: {LABELS[0]}, human: {LABELS[1]}}}` in "
+            "the folder's dataset.yaml, or in the set's configs/datasets/*.yaml"
         )
     result = codes.cast(pa.int8())
     counts = np.bincount(result.to_numpy(), minlength=len(LABELS))

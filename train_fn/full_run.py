@@ -1,4 +1,4 @@
-"""What a promotion and a plain training run share: preparing the run's folder and job, and finishing it."""
+"""What a promotion and a plain training run share: claiming the run's folder, its job, and finishing it."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -6,8 +6,9 @@ from typing import Any, Literal
 from train_fn.cache import open_set
 from train_fn.config import PROJECT_NAME, DatasetSpec, TrainConfig
 from train_fn.errors import InputError
-from train_fn.inputs import prepare_inputs
+from train_fn.inputs import Inputs
 from train_fn.job import cause_of
+from train_fn.premium import premium_lines
 from train_fn.run_folder import (
     RunFolder,
     Say,
@@ -23,24 +24,24 @@ from train_fn.tracking import RunInfo, close_all, sync_hint
 from train_fn.worker import Job
 
 
-def prepare_run(
+def claim_run(
     spec: DatasetSpec,
     config: TrainConfig,
     paths: Paths,
+    inputs: Inputs,
     job_type: Literal["promotion", "train"],
     origin: Mapping[str, Any],
     *,
     replace: bool,
-    say: Say,
 ) -> tuple[RunFolder, Job, Meta]:
-    """Tokenise, claim the run's folder, and describe the run. `origin` names the trial it comes from.
+    """Claim the run's folder and describe the run. `origin` names the trial it comes from.
 
     Raises InputError, before anything in the folder is touched.
     """
-    model, data = prepare_inputs(spec, config, paths, say)
-    meta = open_set(data).meta
-    run = RunFolder.of(paths, run_name(config.model, spec))
+    meta = open_set(inputs.data).meta
+    run = RunFolder.of(paths, run_name(config.model, spec, config.splits))
     run.claim(settings_of(config, meta, **origin), replace=replace)
+    inputs.keep_audit(run.folder)
     tracking = RunInfo(
         id=run.run_id,
         name=run.name,
@@ -51,7 +52,7 @@ def prepare_run(
         tags=(spec.name, job_type),
         folder=run.logs,
     )
-    job = Job(run.name, run.folder, config, model, data, tracking, score_test=True)
+    job = Job(run.name, run.folder, config, inputs.model, inputs.data, tracking, score_test=True)
     return run, job, meta
 
 
@@ -95,4 +96,5 @@ def finish(
         write_lineage(run, meta, config, origin)
     add_baseline(run, spec, config, paths, say)
     hint = sync_hint(run.logs)
-    return [*summary(run), *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]
+    lines = [*summary(run), *premium_lines(run, paths)]
+    return [*lines, *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]

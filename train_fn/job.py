@@ -24,6 +24,7 @@ class Job:
     tracking: RunInfo | None
     score_test: bool
     memory_fraction: float = 1.0
+    left_out: Path | None = None  # rows of validation and test that no score may use
 
 
 @dataclass(frozen=True)

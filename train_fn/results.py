@@ -1,6 +1,7 @@
 """The files that a finished run leaves: adapter, metrics, confusion matrix, predictions."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,6 @@ def deliver(job: Job, data: TokenizedSet, detector: Detector, result: Result) ->
 
 def save_adapter(detector: Detector, job: Job, folder: Path) -> None:
     """The LoRA matrices and the head in PEFT's format, with the tokenizer they were trained with."""
-    from transformers import AutoTokenizer
-
     with atomic_folder(folder) as temporary:
         peft_config = detector.peft.peft_config["default"]
         name, revision = job.train.model, job.train.model_revision
@@ -57,7 +56,15 @@ def save_adapter(detector: Detector, job: Job, folder: Path) -> None:
         peft_config.revision = revision or commit_of(job.model)
         # No embedding was added, so PEFT need not ask the Hub for the base's vocabulary.
         detector.peft.save_pretrained(str(temporary), save_embedding_layers=False)
-        AutoTokenizer.from_pretrained(job.model).save_pretrained(str(temporary))
+        _tokenizer(job.model).save_pretrained(str(temporary))
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(folder: str) -> Any:
+    """Kept between the trials of a warm worker: loading it costs more than writing it."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
 
 
 def write_predictions(data: TokenizedSet, scores: dict[str, Scores], path: Path) -> None:

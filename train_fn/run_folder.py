@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from train_fn.baseline import MAX_ROWS, tfidf_baseline
-from train_fn.config import LABELS, DatasetSpec, TrainConfig, read_yaml
+from train_fn.config import LABELS, DatasetSpec, Splits, TrainConfig, read_yaml
 from train_fn.errors import InputError
 from train_fn.storage import Paths, read_json, write_json, write_text
 from train_fn.tokenized import Meta
@@ -23,10 +23,10 @@ PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "ray", 
 Say = Callable[[str], None]
 
 
-def run_name(model: str, spec: DatasetSpec) -> str:
-    """Qwen/Qwen3-0.6B on 2M -> qwen3-0.6b-2m."""
+def run_name(model: str, spec: DatasetSpec, splits: Splits) -> str:
+    """Qwen/Qwen3-0.6B on 2M -> qwen3-0.6b-2m; on its grouped splits -> qwen3-0.6b-2m-grouped."""
     name = "qwen3-tiny" if model == "tiny" else Path(model).name.lower()
-    return f"{name}-{spec.slug}"
+    return f"{name}-{spec.slug}{'' if splits == 'published' else f'-{splits}'}"
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ def settings_of(train: TrainConfig, meta: Meta, **more: Any) -> dict[str, Any]:
         "source": meta.source,
         "revision": meta.revision,
         "fingerprint": meta.fingerprint,
+        "split_hash": meta.split_hash,
     }
     return {"dataset": data, **more, "train": train.model_dump(mode="json")}
 
@@ -141,19 +142,23 @@ def _versions() -> dict[str, str]:
 def add_baseline(run: RunFolder, spec: DatasetSpec, train: TrainConfig, paths: Paths, say: Say) -> None:
     """Put TF-IDF's balanced accuracy, fitted on the same rows, beside the detector's in metrics.json."""
     from train_fn.batching import stratified_subset
-    from train_fn.data import load_splits
+    from train_fn.contamination import left_out_file, scored_rows
+    from train_fn.source import find_source
+    from train_fn.splits import load_assigned
     from train_fn.worker import EVAL_SEED
 
     found = read_json(run.folder / "metrics.json")
     if "tfidf_balanced_accuracy" in found:
         return
     say("fitting TF-IDF with logistic regression on the same rows, to stand beside the detector")
-    splits = load_splits(spec, paths=paths).splits
+    source = find_source(spec, paths=paths)
+    splits = load_assigned(source, spec.slug, paths, train.splits, train.split_seed, say).splits
     labels = splits["train"].with_format("numpy")["label"][:]
     rows = splits["train"].select(stratified_subset(labels, train.max_rows, EVAL_SEED))
-    found["tfidf_rows"] = {"train": min(len(rows), MAX_ROWS), "test": min(len(splits["test"]), MAX_ROWS)}
+    test = splits["test"].select(scored_rows("test", len(splits["test"]), left_out_file(run.folder)))
+    found["tfidf_rows"] = {"train": min(len(rows), MAX_ROWS), "test": min(len(test), MAX_ROWS)}
     found["tfidf_balanced_accuracy"] = tfidf_baseline(
-        rows["text"], rows["label"], splits["test"]["text"], splits["test"]["label"]
+        rows["text"], rows["label"], test["text"], test["label"]
     )
     write_json(run.folder / "metrics.json", found)
 

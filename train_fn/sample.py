@@ -1,17 +1,17 @@
 """The built-in data set: texts that the project writes itself from a seed, shaped like the RAID-aligned sets.
 
 Each title has a human and an AI text, in one split; both classes have the same distribution of lengths and of
-domains. As in the published sets, a few attacked copies of AI texts lie in another split than their original,
-so that an audit for leakage has something to find.
+domains. As in the larger published sets, many AI texts of the test split are attacked copies of texts of the train
+split, so that an audit for leakage has something to find, and its price is to be seen.
 """
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from train_fn.attacks import ATTACKS
 from train_fn.config import LABELS
-from train_fn.sample_words import ADJECTIVES, DETERMINERS, DOMAIN_NOUNS
+from train_fn.sample_words import ADJECTIVES, DOMAIN_NOUNS
 from train_fn.sample_writer import LEANING_WORDS, Writer
 from train_fn.storage import atomic_file
 
@@ -19,8 +19,13 @@ COLUMNS = ("domain_name", "model", "text", "label")
 PAIRS = {"train": 1000, "validation": 250, "test": 300}
 # How far a generator is from the human writer (0 = the same, 1 = the full distance).
 GENERATORS = {"fennec-7b": 0.6, "lynx-13b": 0.8, "heron-chat": 1.0, "osprey-chat": 1.2, "marlin-xl": 1.4}
-# Attacked copies of AI texts: (split of the copy, split of the original, how many).
-TWINS = (("train", "test", 24), ("validation", "train", 12), ("test", "train", 12))
+# Attacked copies of AI texts: (split of the copy, split of the original, how many). Those of the test split take
+# the place of texts of its own; their titles keep their human text.
+TWINS = (("train", "test", 24), ("validation", "train", 12), ("test", "train", 180))
+# The attacks that leave a text in ASCII and change one without digits.
+TWIN_ATTACKS = (
+    "upper_lower", "whitespace", "article_deletion", "insert_paragraphs", "perplexity_misspelling", "synonym"
+)  # fmt: skip
 
 Row = tuple[str, str, str, str]
 
@@ -51,15 +56,23 @@ def sample_rows(seed: int = 7) -> dict[str, list[Row]]:
     splits: dict[str, list[Text]] = {}
     for split, count in PAIRS.items():
         splits[split] = [text for _ in range(count) for text in _pair(*next(topics), human, generators, rng)]
+    _plant_twins(splits, rng)
     rows = {split: [text.row for text in texts] for split, texts in splits.items()}
-    for target, origin, count in TWINS:
-        originals = [text for text in splits[origin] if text.label == LABELS[0]]
-        for index, text in enumerate(rng.sample(originals, count)):
-            attack = ATTACKS[index % len(ATTACKS)]
-            rows[target].append(replace(text, body=attack(text.body, rng)).row)
     for shuffled in rows.values():
         rng.shuffle(shuffled)
     return rows
+
+
+def _plant_twins(splits: dict[str, list[Text]], rng: random.Random) -> None:
+    """Add attacked copies of AI texts as TWINS has them; to the test split instead of other AI texts."""
+    own = {split: [text for text in texts if text.label == LABELS[0]] for split, texts in splits.items()}
+    for replaced in own["test"][: TWINS[-1][2]]:
+        splits["test"].remove(replaced)
+    own["test"] = own["test"][TWINS[-1][2] :]
+    for target, origin, count in TWINS:
+        for index, text in enumerate(rng.sample(own[origin], count)):
+            attack = ATTACKS[TWIN_ATTACKS[index % len(TWIN_ATTACKS)]]
+            splits[target].append(replace(text, body=attack(text.body, rng)))
 
 
 def write_sample(folder: Path, seed: int = 7) -> None:
@@ -97,19 +110,3 @@ def _pair(
         words = round(min(56, max(19, rng.gauss(31, 8))))
         texts.append(Text(domain, writer.name, title, writer.body(domain, nouns, words), label))
     return texts
-
-
-def _swap_case(text: str, rng: random.Random) -> str:
-    return "".join(c.swapcase() if rng.random() < 0.1 else c for c in text)
-
-
-def _add_spaces(text: str, rng: random.Random) -> str:
-    return "".join(c + " " if c == " " and rng.random() < 0.2 else c for c in text)
-
-
-def _drop_determiners(text: str, rng: random.Random) -> str:
-    return " ".join(w for w in text.split(" ") if w not in DETERMINERS or rng.random() < 0.3)
-
-
-# As RAID's upper_lower, whitespace and article_deletion: they change the body and leave the title alone.
-ATTACKS: tuple[Callable[[str, random.Random], str], ...] = (_swap_case, _add_spaces, _drop_determiners)

@@ -12,8 +12,10 @@ from typing import Any
 
 from train_fn.config import DatasetSpec
 from train_fn.errors import InputError
+from train_fn.file_hashes import hash_files
 from train_fn.hub import SPLITS, explain_failure, require_splits
 from train_fn.hub_data import find_commit, load_commit
+from train_fn.labels import relabelled
 from train_fn.storage import Paths, atomic_folder, write_text
 
 READERS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "json", ".json": "json"}
@@ -40,6 +42,10 @@ class Source:
 
 def find_source(spec: DatasetSpec, *, paths: Paths) -> Source:
     """Find the data set. Raises InputError when it is not there or incomplete."""
+    return relabelled(_find(spec, paths), spec.labels)
+
+
+def _find(spec: DatasetSpec, paths: Paths) -> Source:
     if spec.hub_id is not None:
         commit = find_commit(spec)
         fingerprint = hashlib.sha256(f"{spec.hub_id}@{commit}".encode()).hexdigest()
@@ -48,7 +54,7 @@ def find_source(spec: DatasetSpec, *, paths: Paths) -> Source:
         )
     folder = spec.path or _write_sample(paths)
     files = _split_files(folder)
-    fingerprint = _hash_files(files)
+    fingerprint = _hash_files(files, paths.tokenized_cache / spec.slug / "files.json")
     # The reader's own cache tells files apart by time; under the fingerprint it cannot be stale.
     cache = paths.tokenized_cache / spec.slug / "text" / fingerprint[:16]
     return Source(str(folder), None, fingerprint, lambda: _read_files(files, folder, cache))
@@ -58,7 +64,8 @@ def _write_sample(paths: Paths) -> Path:
     """Write the built-in sample once for each version of the code that writes it."""
     from filelock import FileLock
 
-    code = sorted(Path(__file__).parent.glob("sample*.py"))
+    here = Path(__file__).parent
+    code = sorted([*here.glob("sample*.py"), *here.glob("attack*.py")])
     stamp = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()
     folder = paths.tokenized_cache / "sample" / "source"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -108,15 +115,13 @@ def _require_whole(split: str, files: list[Path]) -> None:
         )
 
 
-def _hash_files(files: Mapping[str, list[Path]]) -> str:
+def _hash_files(files: Mapping[str, list[Path]], memory: Path) -> str:
     """sha256 of the splits' names and bytes."""
+    hashes = hash_files([path for paths in files.values() for path in paths], memory)
     total = hashlib.sha256()
     for split, paths in files.items():
         for path in paths:
-            with path.open("rb") as file:
-                total.update(
-                    f"{split} {path.suffix} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
-                )
+            total.update(f"{split} {path.suffix} {hashes[path]}\n".encode())
     return total.hexdigest()
 
 

@@ -3,8 +3,12 @@
 tokenized_cache/<set>/<key>/  <split>.tokens.npy   int32 [tokens]    all rows, one after the other
                               <split>.offsets.npy  int64 [rows + 1]  row i: tokens[offsets[i]:offsets[i + 1]]
                               <split>.labels.npy   int8 [rows]       index in LABELS
+                              <split>.hashes.npy   uint64 [rows]     text_hash of the row's text
                               <split>.rows.parquet domain, model     string or null
+                                                   place, truncated  int64, bool
                               meta.json            written last: what decided the key, sizes and counts
+
+A place is a row's number through the published train, validation and test split; a split's rows ascend by it.
 """
 
 from dataclasses import dataclass
@@ -13,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from train_fn.config import Frozen
+from train_fn.config import Frozen, Splits
 from train_fn.storage import read_json
 
 if TYPE_CHECKING:
@@ -36,13 +42,16 @@ class SplitMeta(Frozen):
 
 
 class Meta(Frozen):
-    """What a tokenised set is made of; the first five decide its key."""
+    """What a tokenised set is made of; the first seven decide its key. Published splits have no seed or hash."""
 
     format_version: int
     fingerprint: str
     tokenizer_hash: str
     max_length: int
     pad_token_id: int
+    splits_kind: Splits
+    split_seed: int | None
+    split_hash: str | None
     dataset: str
     source: str
     revision: str | None
@@ -95,10 +104,25 @@ class TokenizedSet:
         return Split(*(np.load(self.folder / f"{name}.{part}.npy", mmap_mode="r") for part in parts))
 
     def rows(self, name: str) -> "pa.Table":
-        """The columns domain and model of a split, in the order of its rows."""
+        """The columns domain, model, place and truncated of a split, in the order of its rows."""
         import pyarrow.parquet as pq
 
         return pq.read_table(self.folder / f"{name}.rows.parquet")
+
+    def hashes(self, name: str) -> NDArray[np.uint64]:
+        """The text_hash of each row of a split, memory-mapped, [rows]."""
+        hashes: NDArray[np.uint64] = np.load(self.folder / f"{name}.hashes.npy", mmap_mode="r")
+        return hashes
+
+
+def whole_meta(folder: Path) -> Meta | None:
+    """The meta of a whole folder; None when it is absent, cut short, unreadable, or of another format."""
+    try:
+        meta = Meta(**read_json(folder / "meta.json"))
+        sizes = [item for split in meta.splits.values() for item in split.sizes.items()]
+        return meta if all((folder / name).stat().st_size == size for name, size in sizes) else None
+    except (OSError, ValueError, TypeError, ValidationError):
+        return None
 
 
 def open_set(folder: Path) -> TokenizedSet:

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -11,8 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from train_fn.donors import Donors
 from train_fn.errors import InputError
+from train_fn.normalise import text_hash
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 BATCH = 1024  # rows: enough for the tokenizer's threads, some MB of Python objects
 SAY_EVERY = 10.0  # seconds
 TOKEN_TYPE = np.dtype("<i4")
+NOTHING = np.empty(0, TOKEN_TYPE)
 
 
 def load_tokenizer(model: str, revision: str | None) -> Any:
@@ -54,51 +59,110 @@ def pad_token_id(tokenizer: Any) -> int:
 
 
 def bytes_needed(split: "Dataset", max_length: int) -> int:
-    """An upper bound of what `write_split` writes: a token is at least one byte of text."""
-    lengths = pc.min_element_wise(pc.binary_length(split.data.table["text"]), max_length)
-    return int(pc.sum(lengths).as_py()) * TOKEN_TYPE.itemsize + len(split) * 64
+    """An upper bound of what `write_split` writes: a token is at least one byte of text.
+
+    Of a split that is a selection from a table, its share of the table's rows.
+    """
+    table = split.data.table
+    lengths = pc.min_element_wise(pc.binary_length(table["text"]), max_length)
+    tokens: int = pc.sum(lengths).as_py() * len(split) // table.num_rows
+    return tokens * TOKEN_TYPE.itemsize + len(split) * 64
+
+
+class Encoder:
+    """Token ids of texts, copied from `donors` where they have them; `reused` counts these."""
+
+    def __init__(self, tokenizer: Any, max_length: int, donors: Donors) -> None:
+        self._tokenizer, self._max_length, self._donors = tokenizer, max_length, donors
+        self.reused = 0
+
+    def __call__(
+        self, texts: list[str], hashes: NDArray[np.uint64]
+    ) -> tuple[list[np.ndarray], NDArray[np.bool_]]:
+        """The ids of each text, special tokens as the tokenizer adds them; and which texts were cut."""
+        known = self._donors.find(hashes)
+        new = np.flatnonzero(known < 0)
+        self.reused += len(texts) - len(new)
+        rows: list[np.ndarray] = [NOTHING] * len(texts)
+        cut = np.zeros(len(texts), bool)
+        for index in np.flatnonzero(known >= 0).tolist():
+            rows[index], cut[index] = self._donors.take(int(known[index]))
+        for index, (ids, long) in zip(new.tolist(), self._tokenise([texts[i] for i in new]), strict=True):
+            rows[index], cut[index] = ids, long
+        return rows, cut
+
+    def _tokenise(self, texts: list[str]) -> Iterator[tuple[np.ndarray, bool]]:
+        if not texts:
+            return
+        options = {"truncation": True, "max_length": self._max_length, "return_attention_mask": False}
+        batch = self._tokenizer(texts, **options)
+        # A text of characters that the tokenizer drops has no token; one is needed to pool from.
+        empty = [pad_token_id(self._tokenizer)]
+        for ids, encoding in zip(batch["input_ids"], batch.encodings, strict=True):
+            yield np.asarray(ids or empty, TOKEN_TYPE), bool(encoding.overflowing)
 
 
 def write_split(
-    folder: Path, split: "Dataset", tokenizer: Any, max_length: int, say: Callable[[str], None]
+    folder: Path, split: "Dataset", places: NDArray[np.int64], encode: Encoder, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Write a split's tokens, offsets, labels and rows into `folder`; return its rows, tokens and counts."""
-    name, table = str(split.split), split.data.table
-    lengths: list[np.ndarray] = []
-    truncated, done, start = 0, 0, time.monotonic()
+    """Write a split's five files into `folder`; return its rows, tokens, cut texts and counts.
+
+    `places` are those of its rows.
+    """
+    name, total = str(split.split), len(split)
+    found: list[_Batch] = []
+    done, start = 0, time.monotonic()
     said = start
     with (folder / f"{name}.tokens.npy").open("wb") as file:
         _write_header(file, 0)
-        for batch in table.select(["text"]).to_batches(max_chunksize=BATCH):
-            rows, cut = _encode(tokenizer, batch["text"], max_length)
-            lengths.append(np.fromiter(map(len, rows), np.int64, len(rows)))
+        for table in split.with_format("arrow").iter(batch_size=BATCH):
+            rows, batch = _encode(table, encode)
+            found.append(batch)
             file.write(np.concatenate(rows).astype(TOKEN_TYPE, copy=False).tobytes())
-            truncated, done = truncated + cut, done + len(rows)
+            done += len(rows)
             now = time.monotonic()
             if now - said >= SAY_EVERY:
                 said, rate = now, done / (now - start)
-                left = (table.num_rows - done) / rate
-                state = f"{done:,} of {table.num_rows:,} rows, {rate:,.0f} rows/s, {left:,.0f} s left"
+                state = f"{done:,} of {total:,} rows, {rate:,.0f} rows/s, {(total - done) / rate:,.0f} s left"
                 say(f"tokenising {name}: {state}")
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(lengths))])
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(_all(found, "lengths"))])
         file.seek(0)
         _write_header(file, int(offsets[-1]))  # numpy leaves room for the length to grow in place
         file.flush()
         os.fsync(file.fileno())
-    labels = table["label"].to_numpy()
+    labels, truncated = _all(found, "labels"), _all(found, "truncated")
     np.save(folder / f"{name}.offsets.npy", offsets)
     np.save(folder / f"{name}.labels.npy", labels)
-    pq.write_table(table.select(["domain", "model"]), folder / f"{name}.rows.parquet")
+    np.save(folder / f"{name}.hashes.npy", _all(found, "hashes"))
+    about = pa.concat_tables([batch.about for batch in found])
+    about = about.append_column("place", pa.array(places)).append_column("truncated", pa.array(truncated))
+    pq.write_table(about, folder / f"{name}.rows.parquet")
     counts = tuple(int(count) for count in np.bincount(labels, minlength=2))
-    return {"rows": done, "tokens": int(offsets[-1]), "truncated": truncated, "counts": counts}
+    return {"rows": done, "tokens": int(offsets[-1]), "truncated": int(truncated.sum()), "counts": counts}
 
 
-def _encode(tokenizer: Any, texts: pa.Array, max_length: int) -> tuple[list[np.ndarray], int]:
-    """Token ids of each text, special tokens as the tokenizer adds them; and how many texts were cut."""
-    batch = tokenizer(texts.to_pylist(), truncation=True, max_length=max_length, return_attention_mask=False)
-    # A text of characters that the tokenizer drops has no token; one is needed to pool from.
-    rows = [np.asarray(ids or [pad_token_id(tokenizer)], TOKEN_TYPE) for ids in batch["input_ids"]]
-    return rows, sum(bool(encoding.overflowing) for encoding in batch.encodings)
+@dataclass(frozen=True)
+class _Batch:
+    """What is kept of a batch of rows; the texts and tokens are not."""
+
+    lengths: NDArray[np.int64]
+    labels: NDArray[np.int8]
+    hashes: NDArray[np.uint64]
+    truncated: NDArray[np.bool_]
+    about: pa.Table
+
+
+def _encode(table: pa.Table, encode: Encoder) -> tuple[list[np.ndarray], _Batch]:
+    texts = table["text"].to_pylist()
+    hashes = np.fromiter(map(text_hash, texts), np.uint64, len(texts))
+    rows, truncated = encode(texts, hashes)
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    about = table.select(["domain", "model"]).combine_chunks()
+    return rows, _Batch(lengths, table["label"].to_numpy(), hashes, truncated, about)
+
+
+def _all(batches: list[_Batch], field: str) -> np.ndarray:
+    return np.concatenate([getattr(batch, field) for batch in batches])
 
 
 def _write_header(file: IO[bytes], count: int) -> None:

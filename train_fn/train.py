@@ -42,11 +42,13 @@ def _train(
     config = resolve_train(spec, {**parse_sets(sets), **flags})
     paths = Paths.of(output)
 
-    from train_fn.full_run import execute_here, finish, prepare_run
+    from train_fn.full_run import claim_run, execute_here, finish
+    from train_fn.inputs import prepare_inputs
     from train_fn.run_folder import RunFolder, run_name
 
-    with RunFolder.of(paths, run_name(config.model, spec)).locked():
-        run, job, meta = prepare_run(spec, config, paths, "train", {}, replace=replace, say=typer.echo)
+    with RunFolder.of(paths, run_name(config.model, spec, config.splits)).locked():
+        inputs = prepare_inputs(spec, config, paths, typer.echo)
+        run, job, meta = claim_run(spec, config, paths, inputs, "train", {}, replace=replace)
         if not run.finished:
             execute_here(job, run)
         origin = {"study": None, "trial_id": None}

@@ -11,13 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from train_fn import checkpoint
 from train_fn.batching import ranks, stratified_subset
 from train_fn.cache import TokenizedSet, open_set
 from train_fn.config import TrainConfig, Weights, find_dataset
+from train_fn.contamination import scored_rows
 from train_fn.errors import InputError
 from train_fn.evaluation import Scorer
 from train_fn.job import Job, Outcome, cause_of
@@ -109,7 +109,7 @@ def execute(job: Job, monitor: Monitor, device: torch.device) -> None:
     base = warm_base(job.model, config, device)
     detector = attach(base, config)
     learner = make_learner(detector, detector.trainable(), config)
-    training = training_data(config, data)
+    training = training_data(config, data, job.left_out)
     score = Scorer(learner.model, training.pad_id, config.token_budget, monitor.micro_batch)
     threads = torch.get_num_threads()
     try:
@@ -132,32 +132,34 @@ def _score_before(job: Job, data: TokenizedSet, score: Scorer) -> dict[str, Any]
     splits = {"validation": data.validation} | ({"test": data.test} if job.score_test else {})
     found = {}
     for name, split in splits.items():
-        rows = stratified_subset(split.labels, job.train.eval_before_rows, EVAL_SEED)
-        found[name] = score(split, rows).metrics().model_dump(mode="json")
+        rows = scored_rows(name, len(split), job.left_out)
+        some = rows[stratified_subset(split.labels[rows], job.train.eval_before_rows, EVAL_SEED)]
+        found[name] = score(split, some).metrics().model_dump(mode="json")
     return found
 
 
 def _score_after(
     job: Job, data: TokenizedSet, training: TrainingData, state: TrainState, score: Scorer
 ) -> Result:
-    everything = np.arange(len(data.validation))
+    everything = scored_rows("validation", len(data.validation), job.left_out)
     if not job.score_test and len(training.eval_rows) == len(everything):
         # The best evaluation was on these very rows.
         return Result(state.before, Metrics(**state.best_metrics), {})
     scores = {"validation": score(data.validation, everything)}
     if job.score_test:
-        scores["test"] = score(data.test, np.arange(len(data.test)))
+        scores["test"] = score(data.test, scored_rows("test", len(data.test), job.left_out))
     return Result(state.before, scores["validation"].metrics(), scores)
 
 
-def training_data(config: TrainConfig, data: TokenizedSet) -> TrainingData:
+def training_data(config: TrainConfig, data: TokenizedSet, left_out: Path | None = None) -> TrainingData:
     """The rows of a run and its class weights, from the rows that it trains on."""
     rows = stratified_subset(data.train.labels, config.max_rows, EVAL_SEED)
     published: Weights | None = None
     if config.class_weights == "published":
         published = find_dataset(data.meta.dataset).published_weights
     weights = class_weights(config.class_weights, label_counts(data.train.labels[rows]), published)
-    eval_rows = stratified_subset(data.validation.labels, config.eval_rows, EVAL_SEED)
+    scored = scored_rows("validation", len(data.validation), left_out)
+    eval_rows = scored[stratified_subset(data.validation.labels[scored], config.eval_rows, EVAL_SEED)]
     return TrainingData(data.train, rows, data.validation, eval_rows, data.meta.pad_token_id, weights)
 
 

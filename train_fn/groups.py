@@ -1,0 +1,154 @@
+"""Which rows belong together: copies, near copies, texts of one source or one title. Found once, kept on disk.
+
+tokenized_cache/<set>/groups-<key>/  group.npy   int64 [rows]      0, 1, ... in the order of their first rows
+                                     hashes.npy  uint64 [rows, 2]  text hash, hash of the normal words
+                                     facts.json  written last: GroupFacts and the sizes of the files
+Rows are numbered by place: train, then validation, then test, as published.
+"""
+
+import errno
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import ValidationError
+
+from train_fn.config import Frozen
+from train_fn.errors import InputError
+from train_fn.locks import waiting_lock
+from train_fn.source import Source
+from train_fn.storage import Paths, atomic_folder, read_json, write_json
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+GROUPS_VERSION = 1  # raise it when the same rows give other groups
+FILES = ("group.npy", "hashes.npy")
+ROW_BYTES = 1000  # of the files that are there while groups are sought
+
+
+class GroupFacts(Frozen):
+    """What was found.
+
+    `shares`: share of the rows with a partner through source_id, prefix, copy or near. `alone`: share of rows in
+    a group of one. `largest`: rows of the largest group. `cut_groups` components of `cut_rows` rows in all were
+    larger than `bound` rows and were cut at their weakest relations.
+    """
+
+    rows: int
+    groups: int
+    largest: int
+    shares: dict[str, float]
+    alone: float
+    bound: int
+    cut_groups: int
+    cut_rows: int
+
+
+class Kept(Frozen):
+    """facts.json."""
+
+    facts: GroupFacts
+    sizes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups on disk; the arrays are memory-mapped when first asked for."""
+
+    folder: Path
+    facts: GroupFacts
+
+    @cached_property
+    def group(self) -> np.ndarray:
+        """int64 [rows]: the group of each row."""
+        return np.asarray(np.load(self.folder / "group.npy", mmap_mode="r"))
+
+    @cached_property
+    def hashes(self) -> np.ndarray:
+        """uint64 [rows, 2]: text hash and normal hash of each row."""
+        return np.asarray(np.load(self.folder / "hashes.npy", mmap_mode="r"))
+
+
+def find_groups(source: Source, slug: str, paths: Paths, say: Callable[[str], None]) -> Groups:
+    """The groups of a data set, from disk if they were found before. Two processes do not do the work twice.
+
+    Raises InputError when the rows cannot be loaded or the disk is full.
+    """
+    key = hashlib.sha256(f"{source.fingerprint} {GROUPS_VERSION}".encode()).hexdigest()[:20]
+    folder = paths.tokenized_cache / slug / f"groups-{key}"
+    if (facts := _complete(folder)) is None:
+        with waiting_lock(folder, "looking for related texts in", say):
+            if (facts := _complete(folder)) is None:
+                say(f"looking for copies and related texts in {source.text}")
+                facts = _write(folder, source, say)
+    return Groups(folder, facts)
+
+
+def _complete(folder: Path) -> GroupFacts | None:
+    """The facts of a whole folder; None when it is absent, cut short or unreadable."""
+    try:
+        kept = Kept(**read_json(folder / "facts.json"))
+        whole = all((folder / name).stat().st_size == kept.sizes[name] for name in FILES)
+    except (OSError, ValueError, TypeError, KeyError, ValidationError):
+        return None
+    return kept.facts if whole else None
+
+
+def _write(folder: Path, source: Source, say: Callable[[str], None]) -> GroupFacts:
+    from train_fn.data import load_source
+
+    splits = load_source(source).splits
+    rows = sum(len(split) for split in splits.values())
+    for left in folder.parent.glob(f".{folder.name}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)  # a killed process left it; the lock says that it is gone
+    needed, free = rows * ROW_BYTES, shutil.disk_usage(folder.parent).free
+    if free < needed:
+        raise _no_space(folder.parent, needed, f"only {free:,} are free")
+    try:
+        with atomic_folder(folder) as temporary:
+            facts = _fill(temporary, splits, rows, say)
+            sizes = {name: (temporary / name).stat().st_size for name in FILES}
+            write_json(temporary / "facts.json", Kept(facts=facts, sizes=sizes).model_dump(mode="json"))
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _no_space(folder.parent, needed, "the disk is full") from error
+        raise
+    return facts
+
+
+def _fill(folder: Path, splits: "DatasetDict", rows: int, say: Callable[[str], None]) -> GroupFacts:
+    """Find the groups and write FILES into `folder`."""
+    from train_fn.grouping import BOUND, cut_groups, find_edges, find_hashes, shares
+
+    work = folder / "work"
+    work.mkdir()
+    hashes, heads = find_hashes(splits, rows, work, say)
+    edges = find_edges(splits, hashes, heads, work, say)
+    shutil.rmtree(work)
+    cut = cut_groups(rows, edges)
+    np.save(folder / "group.npy", cut.group)
+    np.save(folder / "hashes.npy", hashes)
+    sizes = np.bincount(cut.group)
+    return GroupFacts(
+        rows=rows,
+        groups=len(sizes),
+        largest=int(sizes.max()),
+        shares=shares(rows, cut.kept, hashes),
+        alone=float(np.count_nonzero(sizes == 1) / rows),
+        bound=BOUND,
+        cut_groups=cut.groups,
+        cut_rows=cut.rows,
+    )
+
+
+def _no_space(folder: Path, needed: int, found: str) -> InputError:
+    return InputError(
+        f"{folder} must have room for {needed:,} bytes while related texts are sought, but {found}; free some, "
+        "or pass --output a folder on a larger disk"
+    )
