@@ -80,7 +80,7 @@ def main() -> int:
 def search(paths: Paths, trials: int, clock: Clock) -> Study:
     """Run the search as tune.py does, with the clock in the place of the live table."""
     spec = find_dataset("sample")
-    train, config = resolve(spec, SETTINGS, {"trials": trials})
+    train, config = resolve(spec, SETTINGS, {"trials": trials, "confirm_seeds": 0})
     return run_search(
         spec, train, config, paths=paths, name=None, say=print, watch=lambda *about: [clock]
     ).study

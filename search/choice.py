@@ -1,9 +1,11 @@
 """Which trial of which study to promote, and why."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.record import StudyConfig, TrialRecord, best_of
+from search.confirm import Confirmed
+from search.record import StudyConfig, TrialRecord
 from search.study import Study, open_study
 from train_fn.config import DatasetSpec
 from train_fn.errors import InputError
@@ -12,19 +14,26 @@ from train_fn.storage import Paths
 
 @dataclass(frozen=True)
 class Choice:
-    """A trial to promote; `reason` is for the reader."""
+    """A trial to promote; `reason` is for the reader. `confirmed` is what chose it, where it was confirmed."""
 
     study: Study
     config: StudyConfig
     trial: TrialRecord
     reason: str
+    confirmed: Confirmed | None = None
+
+    @property
+    def value(self) -> float | None:
+        """Its validation log loss: the mean over the fresh seeds where it was confirmed, else the trial's own."""
+        return self.confirmed.mean if self.confirmed else self.trial.value
 
 
 def find_best(
     paths: Paths, model: str, spec: DatasetSpec, study: str | None = None, trial: int | None = None
 ) -> Choice:
-    """The best trial of the best study: same base model, more training rows first, then grouped splits, whose
-    log loss no leakage lowers, then lower log loss; the built-in sample's studies serve only the sample. `study`
+    """The confirmed winner of the best study: same base model, more training rows first, then grouped splits,
+    whose log loss no leakage lowers, then confirmed ones, whose log loss no luck lowers, then lower log loss; the
+    built-in sample's studies serve only the sample. An unconfirmed study has its best trial for a winner. `study`
     and `trial` (a number) choose others.
 
     Raises InputError that says which studies exist and how to make one.
@@ -46,29 +55,26 @@ def find_best(
     reason = (
         f"{others} of {model}: {best.config.dataset.name}, {best.config.dataset.train_rows} training rows"
     )
-    return Choice(best.study, best.config, best.trial, f"{reason}; {best.reason}")
+    return dataclasses.replace(best, reason=f"{reason}; {best.reason}")
 
 
 def _folders(paths: Paths) -> list[Path]:
     return sorted(file.parent for file in paths.studies.glob("*/config.yaml"))
 
 
-def _rank(choice: Choice) -> tuple[int, bool, float]:
-    config = choice.config
-    return config.dataset.train_rows, config.train.splits == "grouped", -_value(choice.trial)
-
-
-def _value(trial: TrialRecord) -> float:
-    return float("inf") if trial.value is None else trial.value
+def _rank(choice: Choice) -> tuple[int, bool, bool, float]:
+    config, value = choice.config, choice.value
+    loss = float("inf") if value is None else value
+    return config.dataset.train_rows, config.train.splits == "grouped", choice.confirmed is not None, -loss
 
 
 def _candidate(study: Study) -> Choice | None:
-    records = study.records()
-    best = best_of(records)
+    best, confirmed = study.winner()
     if best is None:
         return None
-    reason = f"trial {best.number} has the lowest validation log loss of its {len(records)} trials, "
-    return Choice(study, study.config(), best, f"{reason}{_value(best):.4f}")
+    reason = confirmed.sentence if confirmed else study.confirmation().unconfirmed(best)
+    chosen = confirmed if confirmed and confirmed.winner is not None else None
+    return Choice(study, study.config(), best, reason, chosen)
 
 
 def _in_study(study: Study, number: int | None) -> Choice:
@@ -81,6 +87,9 @@ def _in_study(study: Study, number: int | None) -> Choice:
             raise InputError(f"study {study.name} has no complete trial yet; continue its search first")
         return choice
     trials = {record.number: record for record in study.records() if record.status == "COMPLETE"}
+    winner, _ = study.winner()
+    if winner:
+        trials[winner.number] = winner  # a default that won was perhaps stopped in the search
     if number not in trials:
         there = ", ".join(map(str, sorted(trials))) or "none"
         raise InputError(f"study {study.name} has no complete trial {number}; complete trials: {there}")

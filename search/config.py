@@ -55,6 +55,7 @@ class SearchConfig(Frozen):
     """One search. The reasons for the values stand in configs/search.yaml. The seed is TrainConfig's."""
 
     trials: int = Field(default=20, ge=1, le=100_000)
+    confirm_seeds: int = Field(default=2, ge=0, le=100)
     time_budget: float | None = Field(default=None, gt=0, description="seconds; 8h, 90m, 1h30m are read too")
     gpus_per_trial: float = Field(default=1.0, gt=0, le=1)
     cpus_per_trial: int | None = Field(default=None, ge=1)

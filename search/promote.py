@@ -88,6 +88,7 @@ def _run(
 ) -> None:
     from search.guard import find_seen, leave_out
     from search.promotion import run_promotion
+    from search.report_page import write_report
     from train_fn.full_run import claim_run, finish
     from train_fn.inputs import prepare_inputs
 
@@ -101,10 +102,11 @@ def _run(
         run_promotion(job, run.logs, promotion)
     else:
         typer.echo("this run is finished already; --replace would do it anew")
-    told = {**origin, "trial": choice.trial.number, "reason": choice.reason, "value": choice.trial.value}
+    told = {**origin, "trial": choice.trial.number, "reason": choice.reason, "value": choice.value}
     lineage = {**told, "params": choice.trial.params.model_dump(), "seen_by_search": seen.facts}
     for line in finish(run, spec, config, meta, paths, lineage, typer.echo):
         typer.echo(line)
+    typer.echo(write_report(choice.study, paths)[-1])  # where the report lies
     typer.echo(f"next     load {run.folder / 'adapter'} with peft.AutoPeftModelForSequenceClassification")
 
 

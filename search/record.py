@@ -1,4 +1,4 @@
-"""The types of a study's record: its configuration, a trial that was asked for, a trial that has ended."""
+"""The types of a study's record: its configuration, a run that was asked for, a run that has ended."""
 
 import hashlib
 import json
@@ -54,6 +54,12 @@ class Asked(Frozen):
     asked: str
 
 
+class Rerun(Asked):
+    """params.json of a run of the confirmation: a trial's parameters with another seed."""
+
+    seed: int
+
+
 class TrialRecord(Frozen):
     """One ended trial: a line of trials.jsonl. `value` is its validation log loss, None when it failed;
     `curve` holds (percent of the run, lowest validation log loss so far) as the trial sent them."""
@@ -72,6 +78,12 @@ class TrialRecord(Frozen):
     ended: str
 
 
+class ConfirmRecord(TrialRecord):
+    """One ended run of the confirmation: a line of confirm.jsonl. `number` is that of the trial run again."""
+
+    seed: int
+
+
 def record_of(trial: Asked, rows: Sequence[Row], status: str = "", cause: str = "") -> TrialRecord:
     """The record of a trial that sent `rows`; the last row says how it ended, unless `status` does."""
     last = dict(rows[-1]) if rows else {}
@@ -79,7 +91,8 @@ def record_of(trial: Asked, rows: Sequence[Row], status: str = "", cause: str = 
     status = status or str(last.get("status", "FAILED"))
     if status != "FAILED" and not (points and math.isfinite(points[-1][1])):
         status, cause = "FAILED", cause or "no finite validation log loss"
-    return TrialRecord.model_validate(
+    kind = ConfirmRecord if isinstance(trial, Rerun) else TrialRecord
+    return kind.model_validate(
         {
             **trial.model_dump(exclude={"asked"}),
             "status": status,

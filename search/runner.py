@@ -99,7 +99,7 @@ def fit(
 ) -> Outcome:
     """Run what is left of a study whose lock is held. `trainable` is Trial unless a test has its own."""
     ended = study.records()
-    if len(ended) >= config.search.trials:
+    if len(ended) >= config.search.trials and not study.confirmation().missing:
         return Outcome(study)
     with (
         local_ray() as machine,

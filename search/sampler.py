@@ -15,8 +15,9 @@ from ray.air.constants import TRAINING_ITERATION
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from search.confirm import Confirmation
 from search.history import draw, ended_trial, running_trial
-from search.record import Asked, StudyConfig, TrialRecord, record_of
+from search.record import Asked, ConfirmRecord, Rerun, StudyConfig, TrialRecord, record_of
 from search.scheduler import METRIC, MODE
 from search.space import Point, define_by_run
 from search.study import Study
@@ -28,7 +29,7 @@ ALIKE = 3
 
 
 class StudySearch(OptunaSearch):  # type: ignore[misc]
-    """Continues the unfinished trials of a study, then draws new ones, and records every end.
+    """Continues the unfinished trials of a study, then draws new ones, then confirms; records every end.
 
     `failure` is what makes going on pointless, for the runner to raise: Tune would take an error here for the
     trial's own.
@@ -45,12 +46,12 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         self._config = config
         self._stopping = stopping
         self._causes = causes
-        self._records = study.records()
+        self._records, self._reruns = study.records(), study.reruns()
         self._unfinished = study.unfinished()
         self._next = max(study.asked(), default=-1) + 1
         self._running: dict[str, Asked] = {}
         self._rows: dict[str, list[Mapping[str, Any]]] = {}
-        self._lost: Counter[int] = Counter()
+        self._lost: Counter[str] = Counter()
         super().__init__(
             space=define_by_run(config.search.space),
             metric=METRIC,
@@ -70,20 +71,21 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         return {trial.number: ids[trial.trial_id] for trial in self._unfinished}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """An unfinished trial's configuration, else a new one's; FINISHED when the study is through.
+        """An unfinished trial's configuration, else a new one's, else a run's of the confirmation; FINISHED when
+        the study is through.
 
-        None while the last trials run: one that loses its worker before it began is given out again.
+        None while the last of them run: one that loses its worker before it began is given out again.
         """
         import optuna
 
         if self._stopping() or self.failure:
             return str(Searcher.FINISHED)
         if len(self._records) + len(self._running) >= self._config.search.trials:
-            return None if self._running else str(Searcher.FINISHED)
+            return self._suggest_again(trial_id)
         try:
             trial = self._unfinished.pop(0) if self._unfinished else self._ask()
             if trial is None:
-                return str(Searcher.FINISHED)
+                return self._suggest_again(trial_id)
             optuna_id = self._optuna_ids[trial.number]
             self._ot_trials[trial_id] = optuna.trial.Trial(self._ot_study, optuna_id)
             super().suggest(trial_id)
@@ -92,6 +94,22 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
             return str(Searcher.FINISHED)
         self._running[trial_id], self._rows[trial_id] = trial, []
         return {"number": trial.number, "params": trial.params.model_dump()}
+
+    def _suggest_again(self, trial_id: str) -> dict[str, Any] | str | None:
+        """A run of the confirmation, planned when the last trial has ended. Optuna never hears of it."""
+        again = {(run.number, run.seed) for run in self._running.values() if isinstance(run, Rerun)}
+        if len(again) == len(self._running):
+            missing = Confirmation.of(self._config, self._records, self._reruns).missing
+            if left := [run for run in missing if run not in again]:
+                try:
+                    run = self._study.ask_again(*left[0])
+                except OSError as error:
+                    self._fail(error)
+                    return str(Searcher.FINISHED)
+                self._running[trial_id], self._rows[trial_id] = run, []
+                params = run.params.model_dump()
+                return {"number": run.number, "params": params, "seed": run.seed, "confirm": True}
+        return None if self._running else str(Searcher.FINISHED)
 
     def _ask(self) -> Asked | None:
         """A new trial: recorded first, then RUNNING in Optuna's storage. None when no point is left."""
@@ -113,7 +131,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
 
         row = row_of(result)
         self._rows[trial_id].append(row)
-        if not math.isfinite(row["objective"]):
+        if isinstance(self._running[trial_id], Rerun) or not math.isfinite(row["objective"]):
             return
         step = {METRIC: row["objective"], TRAINING_ITERATION: int(row["progress"])}
         try:
@@ -129,7 +147,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         last = row_of(result) if result and not error else {}
         if trial is None or last.get("status") == INTERRUPTED or (error and self._stopping()):
             return
-        if error and not self._study.trial_lock(trial.number).exists():
+        if error and not (self._study.folder_of(trial) / ".lock").exists():
             self._give_back(trial_id)
             return
         if last:
@@ -143,6 +161,9 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
             self._fail(failure)
             return
         del self._running[trial_id]
+        if isinstance(record, ConfirmRecord):
+            self._reruns.append(record)
+            return
         self._records.append(record)
         self._tell(trial_id, record)
         self.failure = self.failure or _hopeless(self._study, self._records)
@@ -150,11 +171,12 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
     def _give_back(self, trial_id: str) -> None:
         """A worker died before the trial began in it, so the cause is not the trial's: give it out again."""
         trial = self._running.pop(trial_id)
-        self._lost[trial.number] += 1
-        if self._lost[trial.number] >= WORKER_TRIES:
+        self._lost[trial.trial_id] += 1
+        if self._lost[trial.trial_id] >= WORKER_TRIES:
             cause = self._causes.get(trial_id, "unknown")
-            self.failure = InputError(f"no worker can be started for trial {trial.number}: {cause}")
-        self._unfinished.insert(0, trial)
+            self.failure = InputError(f"no worker can be started for {trial.trial_id}: {cause}")
+        if not isinstance(trial, Rerun):  # those that are missing are found in the record
+            self._unfinished.insert(0, trial)
 
     def _tell(self, trial_id: str, record: TrialRecord) -> None:
         """The base class logs what a storage refuses; the next start rebuilds it anyway."""

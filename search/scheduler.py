@@ -1,12 +1,12 @@
 """Ray's ASHA over the percentage of a run, with the rungs rebuilt from the record."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ray.tune.schedulers import AsyncHyperBandScheduler
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from search.config import SearchConfig
 from search.record import TrialRecord
@@ -15,7 +15,7 @@ METRIC, MODE, TIME = "objective", "min", "progress"
 
 
 class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
-    """Stops a trial that is not among the best `1 / reduction_factor` at a rung.
+    """Stops a trial that is not among the best `1 / reduction_factor` at a rung; never a run of the confirmation.
 
     `stop_last_trials=False` does two things, read in Ray 2.60: a row at 100 % that is not the last one does
     not end its trial, and a rung that a trial skipped (its evaluations being further apart than the rungs) is
@@ -38,10 +38,21 @@ class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
 
     def _replay(self, record: TrialRecord) -> None:
         """Enter an ended trial's curve; unfinished trials send theirs again and are judged again."""
-        trial: Any = SimpleNamespace(trial_id=record.trial_id)
+        trial: Any = SimpleNamespace(trial_id=record.trial_id, config={})
         self.on_trial_add(None, trial)
         for progress, objective in record.curve:
             self.on_trial_result(None, trial, {TIME: progress, METRIC: objective})
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
+        """Whether the trial goes on. A run of the confirmation always does, and leaves no mark on the rungs."""
+        if trial.config.get("confirm"):
+            return str(TrialScheduler.CONTINUE)
+        return str(super().on_trial_result(tune_controller, trial, result))
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> None:
+        """Enter the last row, of a trial alone."""
+        if not trial.config.get("confirm"):
+            super().on_trial_complete(tune_controller, trial, result)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Keep why a worker was lost, for the sampler: Tune tells it next, without a cause."""

@@ -3,7 +3,9 @@
 studies/NAME/  config.yaml    resolved settings, and what the data was
                trials/0003/   params.json from the moment a trial is asked for; the worker writes the rest
                trials.jsonl   one row an ended trial, in the order in which they ended
-               best.json      the best complete trial beside the default, rewritten whenever a trial ends
+               confirm/0003-43/  trial 3 again with seed 43: what a trial's folder holds, and a loss a row
+               confirm.jsonl  one row an ended run of the confirmation
+               best.json      the winner beside the default, rewritten whenever a run ends
                audit.json     what was found of the data before the search
                train_texts.npy  hashes of the texts that the trials train on
                optuna.db      a view for optuna-dashboard, rebuilt at every start
@@ -19,14 +21,15 @@ from pathlib import Path
 
 import yaml
 
-from search.record import Asked, StudyConfig, TrialRecord, best_of, now, record_of
+from search.confirm import Confirmation, Confirmed
+from search.leftover import left_record
+from search.record import Asked, ConfirmRecord, Rerun, StudyConfig, TrialRecord, best_of, now
 from search.space import Point
 from train_fn.config import read_yaml
 from train_fn.errors import InputError
 from train_fn.storage import Paths, append_line, read_json, read_lines, write_json, write_text
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-ORPHAN_SECONDS = 120  # a killed search's workers die within seconds of it; a stuck disk may hold one longer
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,22 @@ class Study:
         """Hashes of the texts that the trials train on, uint64 [rows, 2]: what a promotion compares with."""
         return self.folder / "train_texts.npy"
 
-    def trial_id(self, number: int) -> str:
-        """The id of a trial everywhere: here, in W&B, in a promotion's lineage."""
-        return f"{self.name}-{number:04d}"
+    def trial_id(self, number: int, seed: int | None = None) -> str:
+        """The id of a trial, or of its run with another seed, everywhere: here, in W&B, in a lineage."""
+        return f"{self.name}-{number:04d}" + ("" if seed is None else f"-s{seed}")
 
-    def trial_folder(self, number: int) -> Path:
+    def trial_folder(self, number: int, seed: int | None = None) -> Path:
+        if seed is not None:
+            return self.folder / "confirm" / f"{number:04d}-{seed}"
         return self.folder / "trials" / f"{number:04d}"
 
     def trial_lock(self, number: int) -> Path:
         """Held by the process that writes into the trial's folder, and freed by its death; stays as a file."""
         return self.trial_folder(number) / ".lock"
+
+    def folder_of(self, run: Asked | TrialRecord) -> Path:
+        """The folder of a trial, or of a run of the confirmation."""
+        return self.trial_folder(run.number, run.seed if isinstance(run, Rerun | ConfirmRecord) else None)
 
     def config(self) -> StudyConfig:
         """The settings the study was made for. Raises InputError."""
@@ -99,61 +108,77 @@ class Study:
 
     def records(self) -> list[TrialRecord]:
         """The ended trials, in the order in which they ended. Safe beside a running search."""
-        file = self.folder / "trials.jsonl"
-        lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []  # the last may be half written
-        return [TrialRecord.model_validate_json(line) for line in lines]
+        return [TrialRecord.model_validate_json(line) for line in self._whole_lines("trials.jsonl")]
 
     def unfinished(self) -> list[Asked]:
         """Trials asked for and not ended, in the order of their numbers."""
         ended = {record.number for record in self.records()}
         return [trial for number, trial in self.asked().items() if number not in ended]
 
+    def ask_again(self, number: int, seed: int) -> Rerun:
+        """Record that a trial is run again with another seed; as it was asked for, where it was already."""
+        file = self.trial_folder(number, seed) / "params.json"
+        if not file.exists():
+            trial = read_json(self.trial_folder(number) / "params.json")
+            again = {"trial_id": self.trial_id(number, seed), "asked": now(), "seed": seed}
+            write_json(file, {**trial, **again})
+        return Rerun.model_validate(read_json(file))
+
+    def reruns(self) -> list[ConfirmRecord]:
+        """The ended runs of the confirmation, in the order in which they ended."""
+        return [ConfirmRecord.model_validate_json(line) for line in self._whole_lines("confirm.jsonl")]
+
+    def confirmation(self) -> Confirmation:
+        """What the study as it is asks to be run again, and what has been."""
+        return Confirmation.of(self.config(), self.records(), self.reruns())
+
+    def winner(self) -> tuple[TrialRecord | None, Confirmed | None]:
+        """The trial to promote, and the confirmation that chose it; without one, the lowest complete trial."""
+        records = self.records()
+        confirmed = Confirmation.of(self.config(), records, self.reruns()).judged(self.folder_of)
+        number = confirmed.winner if confirmed else None
+        return next((item for item in records if item.number == number), None) or best_of(records), confirmed
+
     def end(self, record: TrialRecord) -> None:
-        """Record an ended trial."""
-        append_line(self.folder / "trials.jsonl", record.model_dump(mode="json"))
+        """Record an ended trial, or an ended run of the confirmation."""
+        file = "confirm.jsonl" if isinstance(record, ConfirmRecord) else "trials.jsonl"
+        append_line(self.folder / file, record.model_dump(mode="json"))
         self.write_best()
+
+    def _whole_lines(self, name: str) -> list[bytes]:
+        file = self.folder / name
+        return file.read_bytes().split(b"\n")[:-1] if file.exists() else []  # the last may be half written
 
     def repair(self) -> None:
         """Take in what a killed search left: half a row, a trial that ended without one, an old best.json."""
         self.stop_file.unlink(missing_ok=True)
-        read_lines(self.folder / "trials.jsonl")
-        for trial in self.unfinished():
-            folder = self.trial_folder(trial.number)
-            self._wait_for_orphan(trial.number)
-            if (folder / "result.json").exists():
-                curve = [row for row in read_lines(folder / "curve.jsonl") if row["progress"] < 100]
-                self.end(record_of(trial, [*curve, read_json(folder / "result.json")]))  # it holds 100 %
+        for name in ("trials.jsonl", "confirm.jsonl"):
+            read_lines(self.folder / name)
+        for run in (*self.unfinished(), *self._unfinished_reruns()):
+            if record := left_record(self.folder_of(run), run):
+                self.end(record)
         self.write_best()
 
-    def _wait_for_orphan(self, number: int) -> None:
-        """A worker of a killed search may outlive it by moments, and may still be writing.
-
-        The lock is removed then: from here on it says that the trial has begun in the search at hand.
-        """
-        from filelock import FileLock, Timeout
-
-        try:
-            with FileLock(self.trial_lock(number), timeout=ORPHAN_SECONDS):
-                self.trial_lock(number).unlink()
-        except Timeout as error:
-            raise InputError(
-                f"trial {number} of study {self.name} is still written by a process of an earlier search; "
-                f"end it (`fuser {self.trial_lock(number)}` names it) and try again"
-            ) from error
+    def _unfinished_reruns(self) -> list[Rerun]:
+        files = sorted((self.folder / "confirm").glob("*/params.json"))
+        ended = {record.trial_id for record in self.reruns()}
+        runs = [Rerun.model_validate(read_json(file)) for file in files]
+        return [run for run in runs if run.trial_id not in ended]
 
     def write_best(self) -> None:
         """best.json: the winner beside the default; absent until a trial is complete."""
-        records = self.records()
-        best = best_of(records)
+        best, confirmed = self.winner()
         if best is None:
             return
-        config = self.config()
+        config, records = self.config(), self.records()
         default = next((record for record in records if record.number == 0), None)
         write_json(
             self.folder / "best.json",
             {
                 "study": self.name,
                 **best.model_dump(mode="json", include={"trial_id", "number", "params", "value", "metrics"}),
+                "sentence": confirmed.sentence if confirmed else self.confirmation().unconfirmed(best),
+                "confirmed": confirmed and confirmed.model_dump(mode="json"),
                 "default": default and default.model_dump(mode="json", include={"params", "status", "value"}),
                 "dataset": config.dataset.model_dump(mode="json"),
                 "model": config.train.model,

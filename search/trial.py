@@ -110,31 +110,34 @@ class Trial(Trainable):  # type: ignore[misc]
         run(job, send, stopped)
 
     def make_job(self, config: Mapping[str, Any]) -> Any:
-        """What the training needs to know of its trial."""
+        """What the training needs to know of its trial, or of its run of the confirmation."""
         from train_fn.tracking import RunInfo
         from train_fn.worker import Job
 
-        study, number = Study(Path(config["study"])), int(config["number"])
-        train = Point.model_validate(config["params"]).apply(TrainConfig.model_validate(config["train"]))
+        study, run = Study(Path(config["study"])), (int(config["number"]), config.get("seed"))
+        base = TrainConfig.model_validate({**config["train"], **({} if run[1] is None else {"seed": run[1]})})
+        train = Point.model_validate(config["params"]).apply(base)
+        confirm = bool(config.get("confirm"))
         tracking = RunInfo(
-            id=study.trial_id(number),
-            name=study.trial_id(number),
+            id=study.trial_id(*run),
+            name=study.trial_id(*run),
             group=study.name,
             job_type="trial",
             project=PROJECT_NAME,
             config={**train.model_dump(mode="json"), **config["about"]},
-            tags=tuple(config["tags"]),
+            tags=(*config["tags"], *(["confirm"] if confirm else [])),
             folder=Path(config["logs"]),
         )
         return Job(
-            run_id=study.trial_id(number),
-            folder=study.trial_folder(number),
+            run_id=study.trial_id(*run),
+            folder=study.trial_folder(*run),
             train=train,
             model=str(config["model"]),
             data=Path(config["data"]),
             tracking=tracking,
             score_test=False,
             memory_fraction=float(config["resources"].get("GPU", 1.0)),
+            keep_losses=confirm,
         )
 
     def close(self) -> None:
@@ -144,7 +147,8 @@ class Trial(Trainable):  # type: ignore[misc]
         close_all()
 
     def _begin(self, config: Mapping[str, Any]) -> None:
-        self._study, self._number = Study(Path(config["study"])), int(config["number"])
+        self._study = Study(Path(config["study"]))
+        self._id = self._study.trial_id(int(config["number"]), config.get("seed"))
         self._hang_seconds = float(config["hang_seconds"])
         self._run = Run(job=self.make_job(config), stop_file=self._study.stop_file)
         self._runs.put(self._run)
@@ -154,7 +158,7 @@ class Trial(Trainable):  # type: ignore[misc]
         run = self._run
         if not run.ended.is_set() and not run.last.get("done"):
             records = self._study.records()
-            pruned = any(record.number == self._number and record.status == "PRUNED" for record in records)
+            pruned = any(record.trial_id == self._id and record.status == "PRUNED" for record in records)
             run.stop = run.stop or ("PRUNED" if pruned else "INTERRUPTED")
         return run.ended.wait(STOP_SECONDS if run.stop == "INTERRUPTED" else self._hang_seconds)
 
@@ -180,7 +184,7 @@ class Trial(Trainable):  # type: ignore[misc]
         def train_fn(_: dict[str, Any]) -> None:
             self.train_job(run.job, run.send, run.stopped)
 
-        with FileLock(self._study.trial_lock(int(run.job.folder.name))):
+        with FileLock(run.job.folder / ".lock"):
             TorchTrainer(train_fn, train_loop_config={}, scaling_config=ScalingConfig(num_workers=0)).fit()
 
 

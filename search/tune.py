@@ -24,6 +24,9 @@ app = new_app()
 def tune(
     dataset: Annotated[str, typer.Option(help="10k, 100k, 1M, 2M, sample, or a folder")],
     trials: Annotated[int | None, typer.Option(help="how many trials the study shall have [20]")] = None,
+    confirm_seeds: Annotated[
+        int | None, typer.Option(help="seeds on which the best three and the default run again; 0: none [2]")
+    ] = None,
     time_budget: Annotated[str | None, typer.Option(help="stop cleanly then: 8h, 90m, 1h30m")] = None,
     study: Annotated[str | None, typer.Option(help="the study's name [made of the set and settings]")] = None,
     max_rows: Annotated[int | None, typer.Option(help="train on so many rows [all]")] = None,
@@ -38,6 +41,7 @@ def tune(
 ) -> None:
     flags = {
         "trials": trials,
+        "confirm_seeds": confirm_seeds,
         "time_budget": time_budget,
         "max_rows": max_rows,
         "gpus_per_trial": gpus_per_trial,
@@ -59,8 +63,9 @@ def _search(
     train, search = resolve(spec, parse_sets(sets), flags)
     paths = Paths.of(output)
 
+    from search.report_page import write_report
     from search.runner import run_search
-    from search.view import SearchView, summary
+    from search.view import SearchView
     from train_fn.tracking import sync_hint
 
     outcome = run_search(
@@ -72,7 +77,7 @@ def _search(
         say=typer.echo,
         watch=lambda *about: [SearchView(*about)],
     )
-    for line in summary(outcome.study):
+    for line in write_report(outcome.study, paths):
         typer.echo(line)
     if hint := sync_hint(paths.logs / outcome.study.name):
         typer.echo(f"W&B      runs are offline; upload them with: {hint}")

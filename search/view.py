@@ -1,8 +1,6 @@
 """What a person sees of a search: a live table on a terminal, one line an event elsewhere; plain ASCII."""
 
-import math
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,23 +12,28 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from search.confirm import TOP
 from search.machine import Slots
-from search.record import StudyConfig, TrialRecord, best_of
+from search.record import ConfirmRecord, StudyConfig, TrialRecord
 from search.sampler import row_of
 from search.space import Point
 from search.study import Study
+from search.wording import clock, describe, loss
 
 SHOWN = 16  # lines of the table: the best trials and the latest
 BEST = 4
 BAR = 20
 COLUMNS = ("trial", "learning rate", "rank", "alpha", "run", "last", "best", "state", "time")
 
+Key = tuple[bool, int, int | None]
+
 
 @dataclass
 class Line:
-    """One trial as the table shows it."""
+    """One trial, or one run of the confirmation, as the table shows it."""
 
     number: int
+    seed: int | None
     params: Point
     percent: int = 0
     last: float | None = None
@@ -42,21 +45,36 @@ class Line:
 
     @classmethod
     def of(cls, record: TrialRecord) -> "Line":
-        """A trial that ended in an earlier search."""
-        percent = record.curve[-1][0] if record.curve else 0
-        return cls(record.number, record.params, percent, None, record.value, record.status, record.seconds)
+        """A run that ended in an earlier search."""
+        percent, seed = record.curve[-1][0] if record.curve else 0, _seed(record)
+        number, params = record.number, record.params
+        return cls(number, seed, params, percent, None, record.value, record.status, record.seconds)
+
+    @classmethod
+    def asked_by(cls, config: Mapping[str, Any]) -> "Line":
+        """What Tune's trial of that configuration runs."""
+        return cls(config["number"], config.get("seed"), Point.model_validate(config["params"]))
+
+    @property
+    def key(self) -> Key:
+        """Runs of the confirmation after all trials."""
+        return self.seed is not None, self.number, self.seed
+
+    @property
+    def name(self) -> str:
+        return f"trial {self.number}" + ("" if self.seed is None else f" again, seed {self.seed}")
 
     def cells(self) -> tuple[str, ...]:
         """The texts of COLUMNS."""
         filled = BAR * self.percent // 100
         return (
-            f"{self.number:d}",
+            f"{self.number:d}" + ("" if self.seed is None else f" seed {self.seed}"),
             f"{self.params.learning_rate:.2e}",
             f"{self.params.lora_rank:d}",
             f"{self.params.lora_alpha:g}",
             f"{'#' * filled}{'.' * (BAR - filled)} {self.percent:3d} %",
-            _loss(self.last),
-            _loss(self.best),
+            loss(self.last),
+            loss(self.best),
             self.state,
             clock(time.monotonic() - self.began if self.state == "RUNNING" else self.seconds),
         )
@@ -67,7 +85,9 @@ class SearchView(Callback):  # type: ignore[misc]
 
     def __init__(self, study: Study, config: StudyConfig, slots: Slots) -> None:
         self._study, self._trials, self._slots = study, config.search.trials, slots
-        self._lines = {record.number: Line.of(record) for record in study.records()}
+        self._reruns = (TOP + 1) * config.search.confirm_seeds  # at most; known when the trials have ended
+        before = [Line.of(record) for record in (*study.records(), *study.reruns())]
+        self._lines = {line.key: line for line in before}
         self._before = len(self._lines)
         self._began = time.monotonic()
         self._console = Console(highlight=False)
@@ -87,38 +107,40 @@ class SearchView(Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial is on its worker."""
-        line = Line(trial.config["number"], Point.model_validate(trial.config["params"]))
-        self._lines[line.number] = line
-        self._event(f"trial {line.number}: {describe(line.params)}")
+        line = Line.asked_by(trial.config)
+        self._lines[line.key] = line
+        if line.seed is not None:
+            confirmation = self._study.confirmation()
+            self._reruns = len(confirmation.ended) + len(confirmation.missing)
+        self._event(f"{line.name}: {describe(line.params)}")
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: Mapping[str, Any], **info: Any
     ) -> None:
         """A trial evaluated."""
-        line, row = self._lines[trial.config["number"]], row_of(result)
+        line, row = self._lines[Line.asked_by(trial.config).key], row_of(result)
         line.percent = int(row["progress"])
         line.last, line.best = row.get("validation_log_loss"), row["objective"]
         line.seconds = float(row.get("seconds", 0.0))
         line.rate = float(row.get("samples", 0)) / line.seconds if line.seconds else 0.0
         if not row.get("done"):
             rate = f", {line.rate:.1f} samples/s" if line.rate else ""
-            self._event(f"trial {line.number}: {line.percent} %, best log loss {_loss(line.best)}{rate}")
+            self._event(f"{line.name}: {line.percent} %, best log loss {loss(line.best)}{rate}")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial ended; what became of it stands in the record by now, or it was interrupted."""
-        line = self._lines[trial.config["number"]]
-        record = next((item for item in self._study.records() if item.number == line.number), None)
+        line = self._lines[Line.asked_by(trial.config).key]
+        records = self._study.records() if line.seed is None else self._study.reruns()
+        record = next((item for item in records if Line.of(item).key == line.key), None)
         line.state = record.status if record else "INTERRUPTED"
         line.best = record.value if record else line.best
         cause = f" ({record.cause})" if record and record.cause else ""
-        self._event(
-            f"trial {line.number}: {line.state}{cause}, log loss {_loss(line.best)}; {self._status()}"
-        )
+        self._event(f"{line.name}: {line.state}{cause}, log loss {loss(line.best)}; {self._status()}")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial lost its worker."""
-        number = trial.config["number"]  # it may have been lost before it started
-        self._lines.setdefault(number, Line(number, Point.model_validate(trial.config["params"])))
+        line = Line.asked_by(trial.config)  # it may have been lost before it started
+        self._lines.setdefault(line.key, line)
         self.on_trial_complete(iteration, trials, trial)
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
@@ -129,12 +151,16 @@ class SearchView(Callback):  # type: ignore[misc]
     def _status(self) -> str:
         ended = [line for line in self._lines.values() if line.state not in ("RUNNING", "INTERRUPTED")]
         running = [line for line in self._lines.values() if line.state == "RUNNING"]
+        confirming = any(line.seed is not None for line in self._lines.values())
         spent = time.monotonic() - self._began
         work = len(ended) - self._before + sum(line.percent for line in running) / 100
-        left = self._trials - self._before - work
+        again = [line for line in ended if line.seed is not None]
+        left = self._trials + self._reruns - self._before - work
         rate = sum(line.rate for line in running)
         return (
-            f"{len(ended)} of {self._trials} trials, {clock(spent)}"
+            f"{len(ended) - len(again)} of {self._trials} trials, "
+            + (f"{len(again)} of {self._reruns} runs of the confirmation, " if confirming else "")
+            + clock(spent)
             + (f", {rate:.1f} samples/s" if rate else "")
             + (f", about {clock(spent / work * left)} left" if work >= 0.1 and left > 0 else "")
         )
@@ -146,13 +172,13 @@ class SearchView(Callback):  # type: ignore[misc]
         return Group(table, Text(f"{self._study.name}: {self._status()}"))
 
     def _shown(self) -> list[Line]:
-        lines = sorted(self._lines.values(), key=lambda line: line.number)
+        lines = sorted(self._lines.values(), key=lambda line: line.key)
         if len(lines) <= SHOWN:
             return lines
         complete = [line for line in lines if line.state == "COMPLETE" and line.best is not None]
         best = sorted(complete, key=lambda line: line.best or 0.0)[:BEST]
         latest = lines[-(SHOWN - BEST) :]
-        return sorted({line.number: line for line in [*best, *latest]}.values(), key=lambda line: line.number)
+        return sorted({line.key: line for line in [*best, *latest]}.values(), key=lambda line: line.key)
 
     def _event(self, text: str) -> None:
         if not self._console.is_terminal:
@@ -162,34 +188,5 @@ class SearchView(Callback):  # type: ignore[misc]
         self._console.print(Text(text), soft_wrap=True)
 
 
-def summary(study: Study) -> list[str]:
-    """The winner beside the default, and where things are."""
-    records = study.records()
-    best, default = best_of(records), next((record for record in records if record.number == 0), None)
-    counts = Counter(record.status for record in records)
-    told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    lines = [f"trials   {told or 'none ended'}"]
-    if best is None:
-        return [*lines, f"winner   none, for no trial is complete; see {study.folder / 'trials.jsonl'}"]
-    lines.append(f"winner   trial {best.number}: log loss {_loss(best.value)}, {describe(best.params)}")
-    if default:
-        told = f"log loss {_loss(default.value)}" if default.status == "COMPLETE" else default.status
-        same = " (the winner)" if best.number == 0 else ""
-        lines.append(f"default  trial 0: {told}, {describe(default.params)}{same}")
-    lines.append(f"files    {study.folder}")
-    return lines
-
-
-def describe(params: Point) -> str:
-    """A point in words."""
-    return f"learning rate {params.learning_rate:.2e}, rank {params.lora_rank}, alpha {params.lora_alpha:g}"
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
-def _loss(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.4f}"
+def _seed(record: TrialRecord) -> int | None:
+    return record.seed if isinstance(record, ConfirmRecord) else None

@@ -1,7 +1,7 @@
 """A search without training: real Ray, real Tune, real Optuna, and a curve that a formula draws.
 
 The formula looks at the parameters only, so that a resumed trial sends what an undisturbed one sends.
-`python -m fake_trial STUDY TRIALS` runs one search, for tests that kill it.
+`python -m fake_trial STUDY TRIALS PLAN SEARCH` runs one search, for tests that kill it.
 """
 
 import json
@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from search.config import SearchConfig
 from search.record import DataInfo, StudyConfig
 from search.runner import Outcome, fit
 from search.study import Study
 from search.trial import Trial
 from train_fn.config import TrainConfig
-from train_fn.storage import append_line, read_lines, write_json
+from train_fn.storage import LOSSES, append_line, read_lines, write_json
+
+ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,12 @@ class FakeJob:
     folder: Path
     params: dict[str, Any]
     plan: dict[str, Any]
+    seed: int | None
+
+    @property
+    def name(self) -> str:
+        """ "3", or "3-43" for trial 3 again with seed 43."""
+        return "-".join(str(int(part)) for part in self.folder.name.split("-"))
 
 
 def loss_at(params: dict[str, Any], percent: int) -> float:
@@ -36,18 +46,19 @@ def loss_at(params: dict[str, Any], percent: int) -> float:
 
 
 class FakeTrial(Trial):
-    """`plan` says, by trial number: seconds a row, and which trials go wrong and how."""
+    """`plan` says, by trial number: seconds a row, which trials go wrong and how (`wrong`, by the job's name), and
+    how much log loss a trial had by luck, that is, with the study's seed alone (`luck`)."""
 
     def make_job(self, config: Any) -> FakeJob:
-        study = Study(Path(config["study"]))
-        return FakeJob(study.trial_folder(config["number"]), config["params"], config["plan"])
+        seed = config.get("seed")
+        folder = Study(Path(config["study"])).trial_folder(config["number"], seed)
+        return FakeJob(folder, config["params"], config["plan"], seed)
 
     def close(self) -> None:
         pass
 
     def train_job(self, job: FakeJob, send: Any, stopped: Any) -> None:
-        number = str(int(job.folder.name))
-        wrong = job.plan.get("wrong", {}).get(number)
+        wrong = job.plan.get("wrong", {}).get(job.name)
         append_line(job.folder / "starts.jsonl", {"pid": os.getpid(), "time": time.time()})
         rows = read_lines(job.folder / "curve.jsonl")
         for row in rows:
@@ -66,7 +77,7 @@ class FakeTrial(Trial):
                 os._exit(1)
             if wrong == "raise":
                 raise ValueError("bad luck")
-            row = {"progress": percent, "objective": loss_at(job.params, percent), "seconds": percent / 10.0}
+            row = {"progress": percent, "objective": self.loss(job, percent), "seconds": percent / 10.0}
             half = job.folder / "half.tmp"  # the time between a checkpoint's two renames, so to speak
             half.touch()
             time.sleep(job.plan.get("slow_write", 0.0))
@@ -75,8 +86,16 @@ class FakeTrial(Trial):
             send(row)
         send(self.end(job, 100, "COMPLETE", ""))
 
+    def loss(self, job: FakeJob, percent: int) -> float:
+        luck = job.plan.get("luck", {}).get(job.name, 0.0)
+        shared = 0.0 if job.seed is None else 0.01 * (job.seed % 7)  # what a seed does to all
+        return loss_at(job.params, percent) + luck + shared
+
     def end(self, job: FakeJob, percent: int, status: str, cause: str) -> dict[str, Any]:
-        objective = math.nan if status == "FAILED" else loss_at(job.params, 100)
+        objective = math.nan if status == "FAILED" else self.loss(job, 100)
+        if job.seed is not None and status == "COMPLETE":
+            noise = np.random.default_rng([job.seed, int(job.name.split("-")[0])]).normal(0, 0.01, ROWS)
+            np.save(job.folder / LOSSES, (objective + noise - noise.mean()).astype(np.float32))
         row = {
             "progress": percent,
             "objective": objective,
@@ -95,8 +114,9 @@ def config_of(trials: int, **search: Any) -> StudyConfig:
     data = DataInfo(
         name="fake", builtin=False, source="nowhere", revision=None, fingerprint="0", train_rows=100
     )
+    settings = {"startup_trials": 3, "confirm_seeds": 0, **search}
     return StudyConfig(
-        dataset=data, train=TrainConfig(), search=SearchConfig(trials=trials, startup_trials=3, **search)
+        dataset=data, train=TrainConfig(), search=SearchConfig.model_validate({"trials": trials, **settings})
     )
 
 
@@ -111,4 +131,5 @@ def search_fake(folder: Path, trials: int, plan: dict[str, Any], **search: Any) 
 if __name__ == "__main__":
     from fake_trial import search_fake as run  # not this __main__, whose classes Ray would pickle by value
 
-    print(run(Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])).interrupted)
+    plan, search = (json.loads(words) for words in sys.argv[3:5])
+    print(run(Path(sys.argv[1]), int(sys.argv[2]), plan, **search).interrupted)

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +20,7 @@ from hub import Hub, commit, env
 from wandb_files import read_runs
 
 from train_fn.sample import sample_rows
-from train_fn.storage import PROJECT, read_json, read_lines
+from train_fn.storage import LOSSES, PROJECT, read_json, read_lines
 from train_fn.tiny import write_tiny_model
 
 TUNE = "python search/tune.py --dataset 100k"
@@ -104,10 +105,27 @@ def test_the_search_runs_its_trials_and_names_the_next_command(place: Place) -> 
     assert rows[0]["params"] == {"learning_rate": 1e-4, "lora_rank": 16, "lora_alpha": 32.0}
     assert {row["status"] for row in rows} <= {"COMPLETE", "PRUNED"}
     best = read_json(place.study / "best.json")
-    assert best["value"] == min(row["value"] for row in rows if row["status"] == "COMPLETE")
+    lowest = sorted(row["value"] for row in rows if row["status"] == "COMPLETE")[:3]
+    assert best["number"] == best["confirmed"]["winner"]
+    assert best["number"] == 0 or best["value"] in lowest
     assert "python search/promote.py --best --dataset 2M" in place.tune
     assert "winner" in place.tune
     assert "default" in place.tune
+    assert f"report   {place.study / 'report.html'}" in place.tune
+    assert f"report   {place.study / 'report.html'}" in place.promote
+
+
+def test_the_best_trials_and_the_default_are_confirmed_on_two_fresh_seeds(place: Place) -> None:
+    runs, best = read_lines(place.study / "confirm.jsonl"), read_json(place.study / "best.json")
+    judged = best["confirmed"]["candidates"]
+    assert sorted((run["number"], run["seed"]) for run in runs) == [(n, s) for n in judged for s in (43, 44)]
+    assert 0 in judged
+    for run in runs:
+        losses = np.load(place.study / "confirm" / f"{run['number']:04d}-{run['seed']}" / LOSSES)
+        assert losses.mean(dtype=np.float64) == pytest.approx(run["value"], rel=1e-6)
+        assert len(losses) == ROWS["validation"]
+    assert f"verdict  {best['sentence']}" in place.tune
+    assert best["sentence"] in place.promote
 
 
 def test_every_trial_leaves_its_parameters_and_a_complete_one_its_files(place: Place) -> None:
@@ -152,13 +170,15 @@ def test_the_promotion_leaves_what_it_promises(place: Place) -> None:
 
 
 def test_wandb_holds_a_run_for_every_trial_and_one_for_the_promotion(place: Place) -> None:
-    rows = {row["trial_id"]: row for row in read_lines(place.study / "trials.jsonl")}
+    files = (place.study / "trials.jsonl", place.study / "confirm.jsonl")
+    rows = {row["trial_id"]: row for file in files for row in read_lines(file)}
     runs = {found.id: found for found in read_runs(place.root / "logs" / place.study.name)}
     assert runs.keys() == rows.keys()
     for name, found in runs.items():
         assert found.job_type == "trial"
         assert found.group == place.study.name
         assert "100k" in found.tags
+        assert ("confirm" in found.tags) == ("seed" in rows[name])
         assert found.config["learning_rate"] == pytest.approx(rows[name]["params"]["learning_rate"])
         assert found.summary["status"] == rows[name]["status"]
         assert any("validation/log_loss" in line for line in found.history)

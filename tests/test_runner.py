@@ -25,9 +25,10 @@ def _workers_find_fake_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
 
 
-def start(study: Path, trials: int, plan: dict[str, object]) -> "subprocess.Popen[str]":
+def start(study: Path, trials: int, plan: dict[str, object], **search: object) -> "subprocess.Popen[str]":
     """The same search as a process of its own."""
-    command = [sys.executable, "-m", "fake_trial", str(study), str(trials), json.dumps(plan)]
+    words = [str(study), str(trials), json.dumps(plan), json.dumps(search)]
+    command = [sys.executable, "-m", "fake_trial", *words]
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -39,9 +40,15 @@ def wait_for(condition: object, process: "subprocess.Popen[str]") -> None:
         time.sleep(0.02)
 
 
-def starts(study: Study, number: int) -> list[dict[str, float]]:
-    file = study.trial_folder(number) / "starts.jsonl"
+def starts(study: Study, number: int, seed: int | None = None) -> list[dict[str, float]]:
+    file = study.trial_folder(number, seed) / "starts.jsonl"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def rows_of(study: Study, number: int, seed: int | None = None) -> int:
+    """How many rows a run has written."""
+    file = study.trial_folder(number, seed) / "curve.jsonl"
+    return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
 def optuna_view(study: Study) -> list[tuple[int, str, dict[int, float]]]:
@@ -105,14 +112,12 @@ def test_a_search_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_
     study, trials = Study(tmp_path / "fake"), 4
     slow = {"seconds": 0.3, "slow_write": 0.3}
 
-    def rows(number: int) -> int:
-        file = study.trial_folder(number) / "curve.jsonl"
-        return file.read_bytes().count(b"\n") if file.exists() else 0
-
     moments = [
         lambda: bool(starts(study, 0)),  # before the first result
-        lambda: len(study.records()) >= 1 and rows(1) >= 1,  # between two results
-        lambda: any((study.folder / "trials").glob("*/half.tmp")) and rows(1) >= 2,  # within a write
+        lambda: len(study.records()) >= 1 and rows_of(study, 1) >= 1,  # between two results
+        lambda: (
+            any((study.folder / "trials").glob("*/half.tmp")) and rows_of(study, 1) >= 2
+        ),  # within a write
     ]
     ended: dict[int, TrialRecord] = {}
     for moment in moments:

@@ -109,6 +109,7 @@ class Ended:
 
     def __init__(self, trial_id: str) -> None:
         self.trial_id = trial_id
+        self.config: dict[str, object] = {}
 
 
 def run_through(scheduler: Asha, trial_id: str, curve: list[tuple[int, float]]) -> list[tuple[int, float]]:

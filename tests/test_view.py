@@ -14,7 +14,8 @@ from search.record import record_of
 from search.space import Point
 from search.study import Study
 from search.tune import main
-from search.view import SearchView, clock, summary
+from search.view import SearchView
+from search.wording import clock
 
 POINT = Point(learning_rate=3e-4, lora_rank=8, lora_alpha=16)
 
@@ -29,8 +30,8 @@ def study_of(folder: Path, losses: list[tuple[float, str]]) -> Study:
     return study
 
 
-def tune_trial(number: int) -> Any:
-    return SimpleNamespace(config={"number": number, "params": POINT.model_dump()})
+def tune_trial(number: int, **more: Any) -> Any:
+    return SimpleNamespace(config={"number": number, "params": POINT.model_dump(), **more})
 
 
 def view_of(study: Study) -> SearchView:
@@ -81,15 +82,33 @@ def test_a_long_search_shows_the_best_and_the_latest(tmp_path: Path) -> None:
     assert len(shown) <= 16
 
 
-def test_the_summary_puts_the_winner_beside_the_default(tmp_path: Path) -> None:
-    study = study_of(tmp_path / "s", [(0.5, "COMPLETE"), (0.4, "COMPLETE"), (0.1, "PRUNED")])
-    assert summary(study) == [
-        "trials   2 COMPLETE, 1 PRUNED",
-        "winner   trial 1: log loss 0.4000, learning rate 2.00e-04, rank 8, alpha 16",
-        "default  trial 0: log loss 0.5000, learning rate 1.00e-04, rank 8, alpha 16",
-        f"files    {study.folder}",
-    ]
-    assert "none" in summary(study_of(tmp_path / "t", [(0.1, "PRUNED")]))[1]
+def test_runs_of_the_confirmation_are_shown_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = Study(tmp_path / "s")
+    study.folder.mkdir()
+    config = config_of(2, confirm_seeds=1)
+    study.adopt_config(config)
+    for number in range(2):
+        study.end(record_of(study.ask(number, POINT), [{"progress": 100, "objective": 0.5}], "COMPLETE"))
+    view = SearchView(study, config, Slots(1, {"CPU": 2.0}))
+    again = tune_trial(1, seed=43, confirm=True)
+    view.on_trial_start(1, [], again)
+    view.on_trial_result(1, [], again, {"row": {"progress": 40, "objective": 0.41}})
+    console = Console(width=120, record=True, color_system=None)
+    console.print(view._draw())
+    assert "| 1 seed 43 |" in console.export_text()
+    study.end(record_of(study.ask_again(1, 43), [{"progress": 100, "objective": 0.4}], "COMPLETE"))
+    view.on_trial_complete(1, [], again)
+    lines = capsys.readouterr().out.splitlines()
+    lines = [line for line in lines if line.startswith("trial")]
+    assert lines[0].startswith("trial 1 again, seed 43: learning rate 3.00e-04")
+    assert lines[1] == "trial 1 again, seed 43: 40 %, best log loss 0.4100"
+    told = (
+        "trial 1 again, seed 43: COMPLETE, log loss 0.4000; 2 of 2 trials, 1 of 2 runs of the confirmation, "
+    )
+    assert lines[2].startswith(told)
+    assert "left" in lines[2]
 
 
 def test_a_clock_reads_as_one() -> None:

@@ -29,7 +29,7 @@ from train_fn.cache import open_set
 from train_fn.config import LABELS
 from train_fn.errors import InputError
 from train_fn.model import fingerprint
-from train_fn.storage import read_json
+from train_fn.storage import LOSSES, read_json
 from train_fn.worker import Job, training_data, warm_base
 
 Maker = Callable[..., Job]
@@ -171,6 +171,18 @@ def test_the_objective_is_the_log_loss_of_the_best_weights_on_all_of_validation(
     job, part = new_job(eval_rows=48), Caller()
     assert part.run(job) == "COMPLETE"
     assert [row["rows"] for row in part.rows] == [48, 48, 48, ROWS["validation"]]
+
+
+@pytest.mark.parametrize("rows", [ROWS["validation"], 48])
+def test_a_run_of_a_confirmation_keeps_the_loss_of_every_validation_row(new_job: Maker, rows: int) -> None:
+    job, caller = replace(new_job(eval_rows=rows, epochs=1), keep_losses=True), Caller()
+    assert caller.run(job) == "COMPLETE", caller.rows[-1]["cause"]
+    losses = np.load(job.folder / LOSSES)
+    assert (losses.dtype, losses.shape) == (np.float32, (ROWS["validation"],))
+    after = read_json(job.folder / "metrics.json")["after"]
+    assert losses.mean(dtype=np.float64) == pytest.approx(after["log_loss"], rel=1e-6)
+    assert caller.rows[-1]["objective"] == after["log_loss"]
+    assert ((losses > np.log(2)).sum() / len(losses)) == pytest.approx(1 - after["accuracy"])  # row by row
 
 
 def test_a_search_trial_never_reads_the_test_split(new_job: Maker, tokens: Path, tmp_path: Path) -> None:

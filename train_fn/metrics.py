@@ -60,7 +60,7 @@ def compute(logits: NDArray[Any], labels: NDArray[Any]) -> Metrics:
 
     scores, truth = np.asarray(logits, dtype=np.float64), np.asarray(labels).astype(np.int64)
     _check(scores, truth)
-    losses = np.logaddexp(scores[:, 0], scores[:, 1]) - scores[np.arange(len(truth)), truth]
+    losses = row_losses(scores, truth)
     predicted = scores.argmax(axis=1)  # a tie goes to index 0, AI_Generated
     matrix = confusion_matrix(truth, predicted, labels=[0, 1])
     precision, recall, f1, support = precision_recall_fscore_support(
@@ -84,6 +84,13 @@ def compute(logits: NDArray[Any], labels: NDArray[Any]) -> Metrics:
         ece=calibration_error(margin, truth),
         confusion_matrix=((int(matrix[0, 0]), int(matrix[0, 1])), (int(matrix[1, 0]), int(matrix[1, 1]))),
     )
+
+
+def row_losses(logits: NDArray[Any], labels: NDArray[Any]) -> Floats:
+    """The unweighted log loss of every row (nats), float64 [n], of `logits` [n, 2] and `labels` [n]."""
+    scores = np.asarray(logits, dtype=np.float64)
+    losses: Floats = np.logaddexp(scores[:, 0], scores[:, 1]) - scores[np.arange(len(labels)), labels]
+    return losses
 
 
 def calibration_error(margin: Floats, labels: Ints) -> float:

@@ -11,10 +11,10 @@ from train_fn.cache import TokenizedSet
 from train_fn.config import LABELS
 from train_fn.evaluation import Scores
 from train_fn.job import Job
-from train_fn.metrics import Metrics
+from train_fn.metrics import Metrics, row_losses
 from train_fn.model import TINY, Detector, commit_of
 from train_fn.plots import confusion_png
-from train_fn.storage import atomic_file, atomic_folder, write_json
+from train_fn.storage import LOSSES, atomic_file, atomic_folder, write_json
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ def deliver(job: Job, data: TokenizedSet, detector: Detector, result: Result) ->
         shown, split = result.scores["test"].metrics(), "test"
         found |= {"test_before": result.before.get("test"), "test": shown.model_dump(mode="json")}
         write_predictions(data, result.scores, job.folder / "predictions.parquet")
+    if job.keep_losses:
+        write_losses(result.scores["validation"], job.folder / LOSSES)
     write_json(job.folder / "metrics.json", found)
     matrix = {
         "split": split,
@@ -45,6 +47,12 @@ def deliver(job: Job, data: TokenizedSet, detector: Detector, result: Result) ->
     }
     write_json(job.folder / "confusion_matrix.json", matrix)
     confusion_png(shown.confusion_matrix, job.folder / "confusion_matrix.png", f"{job.run_id}, {split} split")
+
+
+def write_losses(scores: Scores, path: Path) -> None:
+    """The unweighted log loss (nats) of every scored row, float32 [rows], in the order of the rows."""
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        np.save(file, row_losses(scores.logits, scores.labels).astype(np.float32))
 
 
 def save_adapter(detector: Detector, job: Job, folder: Path) -> None:

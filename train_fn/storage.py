@@ -12,6 +12,7 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 CONFIGS = PROJECT / "configs"
+LOSSES = "validation_losses.npy"  # in a run's folder: one log loss a row, for paired comparisons
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def _score_after(
     job: Job, data: TokenizedSet, training: TrainingData, state: TrainState, score: Scorer
 ) -> Result:
     everything = scored_rows("validation", len(data.validation), job.left_out)
-    if not job.score_test and len(training.eval_rows) == len(everything):
+    if not (job.score_test or job.keep_losses) and len(training.eval_rows) == len(everything):
         # The best evaluation was on these very rows.
         return Result(state.before, Metrics(**state.best_metrics), {})
     scores = {"validation": score(data.validation, everything)}

@@ -1,0 +1,65 @@
+"""Write the report of a search as one HTML file:  python search/report.py --study NAME
+
+Without --study, of the newest study. Safe beside a running search; a search and a promotion write it themselves.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from train_fn.cli import explained, new_app, run_app
+
+if TYPE_CHECKING:
+    from search.study import Study
+    from train_fn.storage import Paths
+
+app = new_app()
+
+
+@app.command(help=__doc__)
+def report(
+    study: Annotated[str | None, typer.Option(help="the study's name [the newest]")] = None,
+    output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
+) -> None:
+    with explained():
+        from search.report_page import write_report
+        from train_fn.storage import Paths
+
+        paths = Paths.of(output)
+        for line in write_report(_find(paths, study), paths):
+            typer.echo(line)
+
+
+def _find(paths: "Paths", name: str | None) -> "Study":
+    from search.study import Study, open_study
+    from train_fn.errors import InputError
+
+    there = sorted(file.parent for file in paths.studies.glob("*/config.yaml"))
+    if not there:
+        raise InputError(
+            f"a report needs a study, but there is none in {paths.studies}; "
+            "give --output, or make one: python search/tune.py --dataset sample"
+        )
+    if name is None:
+        return Study(max(there, key=_changed))
+    study = open_study(paths, name)
+    if study.folder not in there:
+        raise InputError(f"there is no study {name}; there are: {', '.join(folder.name for folder in there)}")
+    return study
+
+
+def _changed(folder: Path) -> float:
+    """When the study's record last grew."""
+    files = (folder / "config.yaml", folder / "trials.jsonl")
+    return max(file.stat().st_mtime for file in files if file.exists())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 2 for a bad input."""
+    return run_app(app, argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
