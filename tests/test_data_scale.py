@@ -43,7 +43,7 @@ def test_the_exponent_is_the_slope_in_logarithms() -> None:
         for power, stage in enumerate(STAGES)
     ]
     assert exponents(runs, "seconds") == pytest.approx(dict(zip(STAGES, range(len(STAGES)), strict=True)))
-    assert exponents(runs[: len(STAGES)]) == {}
+    assert exponents(runs[: len(STAGES)], "seconds") == {}
 
 
 def test_every_stage_is_there() -> None:
