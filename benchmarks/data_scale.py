@@ -28,6 +28,7 @@ SEED = 1
 MAX_LENGTH = 384  # tokens, as the default
 SAMPLE_SECONDS = 0.05
 MEMORY = ("VmHWM", "RssAnon")
+CLOCKS = ("seconds", "processor_seconds")
 
 
 class Bench:
@@ -126,10 +127,13 @@ def main() -> None:
     for rows in options.rows:
         with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
             runs += measure(Path(folder), rows)
-    found = {"max_length": MAX_LENGTH, "seed": SEED, "runs": runs, "exponents": exponents(runs)}
-    for stage, exponent in found["exponents"].items():
-        print(f"{stage:<14} seconds grow as rows to the power of {exponent:.2f}")
-    print(write_result(options.results, "data-scale", found))
+        growth = {key: exponents(runs, key) for key in CLOCKS}
+        found = {"max_length": MAX_LENGTH, "seed": SEED, "runs": runs, "exponents": growth}
+        written = write_result(options.results, "data-scale", found)  # after each size: the last take an hour
+    for stage in growth["seconds"]:
+        powers = " and ".join(f"{growth[key][stage]:.2f} ({key})" for key in CLOCKS)
+        print(f"{stage:<14} grows as rows to the power of {powers}")
+    print(written)
 
 
 def run_stage(name: str, folder: str) -> None:
@@ -222,14 +226,14 @@ def memory_of(pid: int) -> dict[str, int]:
     return {key: int(value.split()[0]) * 1024 for key, value in pairs if key in MEMORY}
 
 
-def exponents(runs: list[dict[str, Any]]) -> dict[str, float]:
-    """Of each stage, the power of the rows with which its seconds grow; empty for a single size."""
+def exponents(runs: list[dict[str, Any]], key: str) -> dict[str, float]:
+    """Of each stage, the power of the rows with which `key` (one of CLOCKS) grows; empty for a single size."""
     sizes = sorted({run["rows"] for run in runs})
     if len(sizes) < 2:
         return {}
     found = {}
     for stage in STAGES:
-        points = [(run["rows"], run["seconds"]) for run in runs if run["stage"] == stage]
+        points = [(run["rows"], run[key]) for run in runs if run["stage"] == stage]
         rows, seconds = np.log(np.array(points)).T
         found[stage] = float(np.polyfit(rows, seconds, 1)[0])
     return found

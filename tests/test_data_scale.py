@@ -42,8 +42,8 @@ def test_the_exponent_is_the_slope_in_logarithms() -> None:
         for rows in (10, 100, 1000)
         for power, stage in enumerate(STAGES)
     ]
-    assert exponents(runs) == pytest.approx(dict(zip(STAGES, range(len(STAGES)), strict=True)))
-    assert exponents(runs[: len(STAGES)]) == {}
+    assert exponents(runs, "seconds") == pytest.approx(dict(zip(STAGES, range(len(STAGES)), strict=True)))
+    assert exponents(runs[: len(STAGES)], "seconds") == {}
 
 
 def test_every_stage_is_there() -> None:
