@@ -37,7 +37,7 @@ def test_a_set_loads_online_and_again_from_the_cache_without_the_hub(served: Pat
     assert online == {
         "revision": commit(served),
         "rows": {"train": 100, "validation": 10, "test": 12},
-        "first": {"text": "shard0 0", "label": 1, "domain": "wiki", "model": "human"},
+        "first": {"text": "shard0 0", "label": 1, "domain": "wiki", "model": "human", "source_id": None},
     }
     assert not any("validation_full" in line or "val_fold" in line for line in fetched)
     assert len(again) == 1  # which commit is the newest, nothing else
