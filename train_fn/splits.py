@@ -52,7 +52,10 @@ def load_assigned(
     found = split_hash(hashes, chosen)
     places = {name: np.flatnonzero(chosen == code) for code, name in enumerate(SPLITS)}
     splits = {
-        name: Dataset(table, split=NamedSplit(name)).select(rows, new_fingerprint=f"{found[:16]}-{name}")
+        # Without a fingerprint given, Dataset pickles the whole table to make one.
+        name: Dataset(table, split=NamedSplit(name), fingerprint=source.fingerprint[:16]).select(
+            rows, new_fingerprint=f"{found[:16]}-{name}"
+        )
         for name, rows in places.items()
     }
     return replace(data, splits=DatasetDict(splits), places=places, split_hash=found)
