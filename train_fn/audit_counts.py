@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from train_fn.audit_facts import KINDS, Conflicts, DomainFacts, Kind, SplitFacts, Spread, Twins
 from train_fn.config import LABELS
 from train_fn.hub import SPLITS
+from train_fn.pages import read_once
 from train_fn.tokenized import TokenizedSet
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def gather(data: TokenizedSet, splits: "DatasetDict") -> Rows:
 
 
 def _characters(column: pa.ChunkedArray) -> NDArray[np.int32]:
-    lengths = [pc.utf8_length(chunk).to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    lengths = [pc.utf8_length(chunk).to_numpy(zero_copy_only=False) for chunk in read_once(column)]
     return np.concatenate(lengths).astype(np.int32)
 
 

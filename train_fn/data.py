@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from train_fn.config import LABELS, DatasetSpec
 from train_fn.errors import InputError
 from train_fn.hub import SPLITS
+from train_fn.pages import read_once
 from train_fn.source import Source, find_source
 from train_fn.storage import Paths
 
@@ -79,7 +80,7 @@ def _is_string(kind: Any) -> bool:
 
 
 def _chunks(column: pa.ChunkedArray) -> Iterator[pa.Array]:
-    for chunk in column.chunks:
+    for chunk in read_once(column):
         yield chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk
 
 

@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow.compute as pc
 
 from train_fn.hub import SPLITS
+from train_fn.pages import let_go, read_only_files
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
 CHUNK_ROWS = 512
 CHUNK_BYTES = 4 << 20  # of text, so that rows of 1 MB do not fill the memory
+HELD_BYTES = 256 << 20  # of text that was read before its pages are let go
 ALONE = 8192  # rows that one process reads sooner than others have started
 
 Chunk = list[str]
@@ -26,6 +28,7 @@ def read_chunks(splits: "DatasetDict", chosen: np.ndarray) -> Iterator[Chunk]:
     first = 0  # place of the first row of the split
     for name in SPLITS:
         column = splits[name].data.table["text"]
+        mapped, held = read_only_files(), 0
         ends = np.cumsum(pc.binary_length(column).to_numpy(), dtype=np.int64)
         wanted = np.zeros(len(ends), bool)
         wanted[chosen[(chosen >= first) & (chosen < first + len(ends))] - first] = True
@@ -38,7 +41,10 @@ def read_chunks(splits: "DatasetDict", chosen: np.ndarray) -> Iterator[Chunk]:
             if here.any():
                 texts = column.slice(start, end - start).to_pylist()
                 yield [text for text, keep in zip(texts, here, strict=True) if keep]
-            start = end
+            start, held = end, held + int(ends[end - 1] - before)
+            if held >= HELD_BYTES:
+                let_go(column, mapped)
+                held = 0
         first += len(ends)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from train_fn.donors import Donors
 from train_fn.errors import InputError
 from train_fn.normalise import text_hash
+from train_fn.pages import let_go, read_only_files
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -112,7 +113,7 @@ def write_split(
     name, total = str(split.split), len(split)
     found: list[_Batch] = []
     done, start = 0, time.monotonic()
-    said = start
+    said, mapped = start, read_only_files()
     with (folder / f"{name}.tokens.npy").open("wb") as file:
         _write_header(file, 0)
         for table in split.with_format("arrow").iter(batch_size=BATCH):
@@ -125,6 +126,7 @@ def write_split(
                 said, rate = now, done / (now - start)
                 state = f"{done:,} of {total:,} rows, {rate:,.0f} rows/s, {(total - done) / rate:,.0f} s left"
                 say(f"tokenising {name}: {state}")
+                let_go(split.data.table["text"], mapped)
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(_all(found, "lengths"))])
         file.seek(0)
         _write_header(file, int(offsets[-1]))  # numpy leaves room for the length to grow in place

@@ -1,0 +1,51 @@
+"""Pages of memory-mapped columns that were read: let go, so that a process holds few of a large set at a time.
+
+The kernel keeps them in its cache and would take them back when it needs them, but until then they count as ours,
+and the limits of containers and batch systems may count them too.
+"""
+
+import ctypes
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+MAPS = Path("/proc/self/maps")  # of Linux; elsewhere nothing is let go
+MADV_DONTNEED = 4
+
+Ranges = list[tuple[int, int]]
+
+
+def read_once(column: pa.ChunkedArray) -> Iterator[pa.Array]:
+    """The chunks of a column, each let go when the next is asked for."""
+    ranges = read_only_files()
+    for chunk in column.chunks:
+        yield chunk
+        let_go(chunk, ranges)
+
+
+def read_only_files() -> Ranges:
+    """Where files are mapped that this process cannot write: what lies there can always be read again."""
+    if not MAPS.exists():
+        return []
+    found = []
+    for line in MAPS.read_text().splitlines():
+        where, rights, _, _, inode = line.split()[:5]
+        if inode != "0" and "w" not in rights:
+            start, _, end = where.partition("-")
+            found.append((int(start, 16), int(end, 16)))
+    return found
+
+
+def let_go(column: pa.Array | pa.ChunkedArray, ranges: Ranges) -> None:
+    """Let go of the pages of a column that lie in `ranges`, from `read_only_files`; others stay as they are."""
+    if not ranges:
+        return
+    libc = ctypes.CDLL(None)
+    for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+        for buffer in filter(None, chunk.buffers()):
+            start = buffer.address // mmap.PAGESIZE * mmap.PAGESIZE
+            end = -(-(buffer.address + buffer.size) // mmap.PAGESIZE) * mmap.PAGESIZE
+            if any(low <= start and end <= high for low, high in ranges):
+                libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)
