@@ -29,6 +29,7 @@ def true_losses(study: Study) -> dict[int, float]:
     return {record.number: loss_at(record.params.model_dump(), 100) for record in study.records()}
 
 
+@pytest.mark.slow
 def test_a_search_confirms_its_best_in_the_same_worker_and_again_when_it_is_extended(tmp_path: Path) -> None:
     study = Study(tmp_path / "fake")
     plan = {"luck": LUCK, "wrong": {"2-43": "nan"}}
