@@ -22,6 +22,7 @@ from record import RESULTS, write_result
 
 from train_fn.cache import open_set, prepare
 from train_fn.config import DatasetSpec, TrainConfig
+from train_fn.source import find_source
 from train_fn.storage import PROJECT, Paths
 
 SEED = 1
@@ -48,7 +49,6 @@ class Bench:
     def groups(self) -> None:
         """Find which rows are related."""
         from train_fn.groups import find_groups
-        from train_fn.source import find_source
 
         find_groups(find_source(self.spec, paths=self.paths), self.spec.slug, self.paths, note)
 
@@ -58,7 +58,7 @@ class Bench:
 
     def audit(self) -> None:
         """Judge the set in full, its rows being grouped and tokenised."""
-        from train_fn.audit_run import audit
+        from train_fn.inputs import audit
 
         audit(self.spec, self._config("published"), self.paths, note, True)
 
@@ -88,16 +88,8 @@ class Bench:
         return TrainConfig.model_validate({"model": self.model, "max_length": MAX_LENGTH, "splits": splits})
 
     def _prepare(self, config: TrainConfig) -> None:
-        prepare(
-            self.spec,
-            model=self.model,
-            model_revision=None,
-            max_length=config.max_length,
-            splits=config.splits,
-            split_seed=config.split_seed,
-            paths=self.paths,
-            say=note,
-        )
+        source = find_source(self.spec, paths=self.paths)
+        prepare(source, self.spec, config, self.model, self.paths, note)
 
 
 STAGES = ("load", "groups", "tokenise", "audit", "resplit", "second_start", "trial_start")

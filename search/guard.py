@@ -1,7 +1,5 @@
 """What a promotion's target shares with the rows of the search that chose its configuration."""
 
-import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from train_fn.contamination import Overlap
-    from train_fn.job import Job
+    from train_fn.inputs import Inputs
     from train_fn.tokenized import TokenizedSet
 
 
@@ -23,20 +21,19 @@ def record_texts(
     study: Study,
     spec: DatasetSpec,
     train: TrainConfig,
-    data: Path,
+    inputs: "Inputs",
     paths: Paths,
     say: "Callable[[str], None]",
 ) -> None:
     """Keep with the study which texts its trials train on. Its settings fix them, so once is enough."""
     from train_fn.contamination import texts_of
     from train_fn.groups import find_groups
-    from train_fn.source import find_source
     from train_fn.tokenized import open_set
     from train_fn.worker import training_data
 
     if study.texts_file.exists():
         return
-    groups, opened = find_groups(find_source(spec, paths=paths), spec.slug, paths, say), open_set(data)
+    groups, opened = find_groups(inputs.source, spec.slug, paths, say), open_set(inputs.data)
     texts = texts_of(opened, "train", training_data(train, opened).train_rows, groups)
     with atomic_file(study.texts_file) as temporary, temporary.open("wb") as file:
         np.save(file, texts)
@@ -45,19 +42,18 @@ def record_texts(
 def find_seen(
     study: Study,
     spec: DatasetSpec,
-    folder: Path,
+    inputs: "Inputs",
     paths: Paths,
     say: "Callable[[str], None]",
     *,
     decontaminate: bool,
 ) -> "Overlap":
-    """Say how many scored rows of the target, tokenised in `folder`, the search trained on.
+    """Say how many scored rows of the target the search trained on.
 
     Raises InputError when the study does not tell, or when leaving them out would leave nothing to score.
     """
     from train_fn.contamination import find_overlap
     from train_fn.groups import find_groups
-    from train_fn.source import find_source
     from train_fn.tokenized import open_set
 
     if not study.texts_file.exists():
@@ -65,8 +61,8 @@ def find_seen(
             f"{study.texts_file} must say which texts the search trained on, but is missing; run the search's "
             "command again, which writes it"
         )
-    data = open_set(folder)
-    groups = find_groups(find_source(spec, paths=paths), spec.slug, paths, say)
+    data = open_set(inputs.data)
+    groups = find_groups(inputs.source, spec.slug, paths, say)
     overlap = find_overlap(np.load(study.texts_file), data, groups)
     for line in overlap.lines():
         say(line)
@@ -77,14 +73,6 @@ def find_seen(
     elif any(map(len, overlap.rows.values())):
         say("seen     they are scored all the same; --decontaminate leaves them out of every score")
     return overlap
-
-
-def leave_out(job: "Job", overlap: "Overlap") -> "Job":
-    """The job with the seen rows left out of its scores."""
-    from train_fn.contamination import left_out_file, write_left_out
-
-    write_left_out(overlap, job.folder)
-    return dataclasses.replace(job, left_out=left_out_file(job.folder))
 
 
 def _require_classes(data: "TokenizedSet", split: str, left_out: np.ndarray) -> None:

@@ -86,25 +86,27 @@ def _run(
     replace: bool,
     decontaminate: bool,
 ) -> None:
-    from search.guard import find_seen, leave_out
+    from search.guard import find_seen
     from search.promotion import run_promotion
     from search.report_page import write_report
+    from train_fn.contamination import write_left_out
     from train_fn.full_run import claim_run, finish
     from train_fn.inputs import prepare_inputs
 
     origin = {"study": choice.study.name, "trial_id": choice.trial.trial_id}
     settings = {**origin, "promotion": promotion.model_dump(), "decontaminate": decontaminate}
     inputs = prepare_inputs(spec, config, paths, typer.echo)
-    seen = find_seen(choice.study, spec, inputs.data, paths, typer.echo, decontaminate=decontaminate)
-    run, job, meta = claim_run(spec, config, paths, inputs, "promotion", settings, replace=replace)
-    job = leave_out(job, seen) if decontaminate else job
+    seen = find_seen(choice.study, spec, inputs, paths, typer.echo, decontaminate=decontaminate)
+    run, job = claim_run(spec, config, paths, inputs, "promotion", settings, replace=replace)
+    if decontaminate:
+        write_left_out(seen, run.folder)
     if not run.finished:
         run_promotion(job, run.logs, promotion)
     else:
         typer.echo("this run is finished already; --replace would do it anew")
     told = {**origin, "trial": choice.trial.number, "reason": choice.reason, "value": choice.value}
     lineage = {**told, "params": choice.trial.params.model_dump(), "seen_by_search": seen.facts}
-    for line in finish(run, spec, config, meta, paths, lineage, typer.echo):
+    for line in finish(run, spec, config, inputs, paths, lineage, typer.echo):
         typer.echo(line)
     typer.echo(write_report(choice.study, paths)[-1])  # where the report lies
     typer.echo(f"next     load {run.folder / 'adapter'} with peft.AutoPeftModelForSequenceClassification")

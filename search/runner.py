@@ -68,7 +68,7 @@ def run_search(
     with study.locked():
         study.adopt_config(config)
         inputs.keep_audit(study.folder)
-        record_texts(study, spec, train, inputs.data, paths, say)
+        record_texts(study, spec, train, inputs, paths, say)
         study.repair()
         return fit(study, config, constants, watch=watch)
 

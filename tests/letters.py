@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from train_fn.cache import prepare
-from train_fn.config import DatasetSpec
+from train_fn.config import DatasetSpec, TrainConfig
+from train_fn.source import find_source
 from train_fn.storage import Paths
 
 WORDS = ["<pad>", "<end>", *"abcdefgh"]
@@ -41,16 +42,12 @@ def write(path: Path, texts: list[str]) -> None:
 
 def make(source: Path, tokenizer: Path, **changes: Any) -> tuple[Path, list[str]]:
     said: list[str] = []
-    options = {
-        "model": str(tokenizer),
-        "model_revision": None,
-        "max_length": 5,
-        "splits": "published",
-        "split_seed": 42,
-        **changes,
-    }
+    # Shorter texts than a run may have, hence not validated.
+    config = TrainConfig().model_copy(update={"max_length": 5, "split_seed": 42, **changes})
     spec = DatasetSpec(name="Set", path=source, published_train_counts=(1, 4))
-    return prepare(spec, paths=Paths(source.parent / "output"), say=said.append, **options), said
+    paths = Paths(source.parent / "output")
+    found = find_source(spec, paths=paths)
+    return prepare(found, spec, config, str(tokenizer), paths, said.append), said
 
 
 def left_behind(source: Path) -> list[Path]:

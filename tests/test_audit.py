@@ -11,9 +11,10 @@ import train_fn.audit_run
 import train_fn.audit_texts
 from train_fn.audit import main
 from train_fn.audit_facts import AuditFacts, Spread
-from train_fn.audit_run import audit, audit_path
+from train_fn.audit_run import audit_path
 from train_fn.audit_texts import draw_groups, take_texts
 from train_fn.audit_view import render, short_lines, warnings
+from train_fn.inputs import audit
 from train_fn.storage import Paths
 
 

@@ -7,13 +7,13 @@ import pytest
 from folders import rows, write
 from letters import write_tokenizer
 
-from search.guard import find_seen, leave_out, record_texts
+from search.guard import find_seen, record_texts
 from search.study import Study
-from train_fn.cache import open_set, prepare
+from train_fn.cache import open_set
 from train_fn.config import DatasetSpec, TrainConfig
 from train_fn.contamination import Overlap, left_out_file, scored_rows, write_left_out
 from train_fn.errors import InputError
-from train_fn.job import Job
+from train_fn.inputs import Inputs, prepare_inputs
 from train_fn.storage import Paths, read_json
 
 SMALL = [f"the lamp of number {'abcdefgh'[index]} stood beside the old harbour wall" for index in range(8)]
@@ -25,7 +25,9 @@ class Sets:
 
     def __init__(self, folder: Path, test: list[str]) -> None:
         self.paths = Paths.of(folder / "output")
-        self.config = TrainConfig(model=str(write_tokenizer(folder / "model", ["<pad>", "<end>", "a"])))
+        self.config = TrainConfig(
+            model=str(write_tokenizer(folder / "model", ["<pad>", "<end>", "a"])), max_length=16
+        )
         self.said: list[str] = []
         for name, texts in (("train", SMALL), ("validation", NEW), ("test", NEW)):
             write(folder / "small" / f"{name}.parquet", rows(text=texts))
@@ -38,29 +40,20 @@ class Sets:
     def spec(self, name: str) -> DatasetSpec:
         return DatasetSpec(name=name, path=self.folder / name)
 
-    def tokens(self, name: str) -> Path:
-        return prepare(
-            self.spec(name),
-            model=self.config.model,
-            model_revision=None,
-            max_length=16,
-            splits="published",
-            split_seed=42,
-            paths=self.paths,
-            say=self.said.append,
-        )
+    def inputs(self, name: str) -> Inputs:
+        return prepare_inputs(self.spec(name), self.config, self.paths, self.said.append)
 
     def search(self, max_rows: int | None = None) -> None:
         train = self.config.model_copy(update={"max_rows": max_rows})
         record_texts(
-            self.study, self.spec("small"), train, self.tokens("small"), self.paths, self.said.append
+            self.study, self.spec("small"), train, self.inputs("small"), self.paths, self.said.append
         )
 
     def seen(self, *, decontaminate: bool = False) -> Overlap:
         return find_seen(
             self.study,
             self.spec("large"),
-            self.tokens("large"),
+            self.inputs("large"),
             self.paths,
             self.said.append,
             decontaminate=decontaminate,
@@ -88,11 +81,11 @@ def test_only_rows_that_the_trials_used_count(tmp_path: Path) -> None:
 def test_rows_left_out_are_in_no_score(tmp_path: Path) -> None:
     sets = Sets(tmp_path, [SMALL[0], SMALL[5], *NEW[:6]])
     sets.search()
-    job = Job("run", tmp_path / "run", sets.config, "", tmp_path, None, score_test=True)
-    job = leave_out(job, sets.seen(decontaminate=True))
-    assert job.left_out == left_out_file(job.folder) is not None
-    assert scored_rows("test", 8, job.left_out).tolist() == [2, 3, 4, 5, 6, 7]
-    assert scored_rows("validation", 8, job.left_out).tolist() == list(range(8))
+    write_left_out(sets.seen(decontaminate=True), tmp_path / "run")
+    left_out = left_out_file(tmp_path / "run")
+    assert left_out is not None
+    assert scored_rows("test", 8, left_out).tolist() == [2, 3, 4, 5, 6, 7]
+    assert scored_rows("validation", 8, left_out).tolist() == list(range(8))
     assert scored_rows("test", 8, left_out_file(tmp_path)).tolist() == list(range(8))
 
 
@@ -118,8 +111,8 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
 
 def test_the_tokenised_large_set_reuses_the_small_one(tmp_path: Path) -> None:
     sets = Sets(tmp_path, NEW)
-    sets.tokens("small")
-    folder = sets.tokens("large")
+    sets.inputs("small")
+    folder = sets.inputs("large").data
     assert any("24 of 24 rows were there already" in line for line in sets.said)
     assert read_json(folder / "meta.json")["dataset"] == "large"
     assert open_set(folder).meta.splits["test"].rows == 8

@@ -43,9 +43,10 @@ def _audit(dataset: str, model: str | None, output: Path | None, sets: list[str]
     config = resolve_train(spec, {**parse_sets(sets), **flags})
     paths = Paths.of(output)
 
-    from train_fn.audit_run import audit, audit_path
+    from train_fn.audit_run import audit_path
     from train_fn.audit_view import render
     from train_fn.audit_warnings import leak_warnings
+    from train_fn.inputs import audit
 
     facts = audit(spec, config, paths, typer.echo, full=True)
     typer.echo(render(facts))

@@ -12,6 +12,7 @@ from train_fn.audit_counts import Rows, across_splits, conflicts, domain_facts, 
 from train_fn.audit_facts import AuditFacts, ClassWeights
 from train_fn.config import DatasetSpec, TrainConfig
 from train_fn.locks import waiting_lock
+from train_fn.source import Source
 from train_fn.storage import Paths, read_json, write_json
 from train_fn.tokenized import Meta, TokenizedSet, open_set
 
@@ -20,31 +21,11 @@ AUDIT_VERSION = 1  # raise it when the same input gives other facts
 Say = Callable[[str], None]
 
 
-def audit(spec: DatasetSpec, config: TrainConfig, paths: Paths, say: Say, full: bool) -> AuditFacts:
-    """Tokenise the set, find its groups and judge it. `full` adds the shortcut check and the cost of leakage.
-
-    Raises InputError.
-    """
-    from train_fn.cache import prepare
-    from train_fn.model import resolve_model
-
-    data = prepare(
-        spec,
-        model=resolve_model(config.model, paths, config.model_revision),
-        model_revision=config.model_revision,
-        max_length=config.max_length,
-        splits=config.splits,
-        split_seed=config.split_seed,
-        paths=paths,
-        say=say,
-    )
-    return audit_prepared(spec, config, data, paths, say, full)
-
-
-def audit_prepared(
-    spec: DatasetSpec, config: TrainConfig, data: Path, paths: Paths, say: Say, full: bool
+def judged(
+    source: Source, spec: DatasetSpec, config: TrainConfig, data: Path, paths: Paths, say: Say, full: bool
 ) -> AuditFacts:
-    """As `audit`, for a set that `prepare` has written to the folder `data` with the same configuration.
+    """Judge a set that `prepare` has written to the folder `data` with the same configuration. `full` adds the
+    shortcut check and the cost of leakage.
 
     The short form may hold more than it was asked for: a full audit serves it. Raises InputError.
     """
@@ -62,7 +43,7 @@ def audit_prepared(
                 splits_kind=config.splits,
                 split_seed=config.split_seed,
                 max_length=config.max_length,
-                **_judge(spec, config, tokenized, paths, say, full),
+                **_judge(source, spec, config, tokenized, paths, say, full),
             )
             write_json(path, known.model_dump(mode="json"))
     return known
@@ -98,14 +79,18 @@ def _read(path: Path) -> AuditFacts | None:
 
 
 def _judge(
-    spec: DatasetSpec, config: TrainConfig, data: TokenizedSet, paths: Paths, say: Say, full: bool
+    source: Source,
+    spec: DatasetSpec,
+    config: TrainConfig,
+    data: TokenizedSet,
+    paths: Paths,
+    say: Say,
+    full: bool,
 ) -> dict[str, Any]:
     """What is found in the rows: the fields of AuditFacts beyond those that name the set and its settings."""
     from train_fn.data import load_source
     from train_fn.groups import find_groups
-    from train_fn.source import find_source
 
-    source = find_source(spec, paths=paths)
     groups = find_groups(source, spec.slug, paths, say)
     splits = load_source(source).splits
     rows = gather(data, splits)

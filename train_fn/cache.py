@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from train_fn.config import LABELS, DatasetSpec, Splits
+from train_fn.config import LABELS, DatasetSpec, Splits, TrainConfig
 from train_fn.errors import InputError
 from train_fn.locks import waiting_lock
+from train_fn.source import Source
 from train_fn.storage import Paths, atomic_folder, write_json
 from train_fn.tokenized import Meta, Split, SplitMeta, TokenizedSet, open_set, whole_meta
 
@@ -26,29 +27,24 @@ SPACE_LEFT = 64 << 20  # bytes that the other files of a run need
 
 
 def prepare(
+    source: Source,
     spec: DatasetSpec,
-    *,
+    config: TrainConfig,
     model: str,
-    model_revision: str | None,
-    max_length: int,
-    splits: Splits,
-    split_seed: int,
     paths: Paths,
     say: Callable[[str], None],
 ) -> Path:
     """Tokenise the data set unless that was done already; return the folder for `open_set`.
 
-    `model` is a folder or a Hub name; `split_seed` shuffles grouped splits. Two processes do not do the work
-    twice, and a text that any set in the cache holds is not tokenised again. Raises InputError.
+    `model` is the folder or Hub name of the tokenizer. Two processes do not do the work twice, and a text that
+    any set in the cache holds is not tokenised again. Raises InputError.
     """
-    from train_fn.source import find_source
     from train_fn.tokenizing import load_tokenizer
 
-    source = find_source(spec, paths=paths)
-    tokenizer = load_tokenizer(model, model_revision)
-    parts = _token_parts(source.fingerprint, tokenizer, max_length)
-    parts |= {"splits_kind": splits, "split_seed": split_seed if splits == "grouped" else None}
-    key = hashlib.sha256(json.dumps({**parts, "rules": _rules(splits)}, sort_keys=True).encode()).hexdigest()
+    tokenizer = load_tokenizer(model, config.model_revision)
+    parts = _key_parts(source.fingerprint, tokenizer, config)
+    rules = _rules(config.splits)
+    key = hashlib.sha256(json.dumps({**parts, "rules": rules}, sort_keys=True).encode()).hexdigest()
     folder = paths.tokenized_cache / spec.slug / key[:20]
     with waiting_lock(folder, "tokenising", say):
         if (meta := whole_meta(folder)) is None:
@@ -56,30 +52,32 @@ def prepare(
             from train_fn.splits import load_assigned
             from train_fn.tokenizing import Encoder
 
-            data = load_assigned(source, spec.slug, paths, splits, split_seed, say)
-            say(f"tokenising {source.text} with {model}, at most {max_length} tokens a text")
+            data = load_assigned(source, spec.slug, paths, config.splits, config.split_seed, say)
+            say(f"tokenising {source.text} with {model}, at most {config.max_length} tokens a text")
             about = {
                 "dataset": spec.name,
                 "source": source.text,
                 "revision": source.revision,
                 "tokenizer": model,
             }
-            encode = Encoder(tokenizer, max_length, find_donors(paths.tokenized_cache, parts))
+            encode = Encoder(tokenizer, config.max_length, find_donors(paths.tokenized_cache, parts))
             meta = _write(folder, data, encode, {**parts, **about}, say)
     for line in _describe(spec, meta):
         say(line)
     return folder
 
 
-def _token_parts(fingerprint: str, tokenizer: Any, max_length: int) -> dict[str, Any]:
+def _key_parts(fingerprint: str, tokenizer: Any, config: TrainConfig) -> dict[str, Any]:
     from train_fn.tokenizing import pad_token_id, tokenizer_hash
 
     return {
         "format_version": FORMAT_VERSION,
         "fingerprint": fingerprint,
         "tokenizer_hash": tokenizer_hash(tokenizer),
-        "max_length": max_length,
+        "max_length": config.max_length,
         "pad_token_id": pad_token_id(tokenizer),
+        "splits_kind": config.splits,
+        "split_seed": config.split_seed if config.splits == "grouped" else None,
     }
 
 

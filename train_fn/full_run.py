@@ -19,7 +19,6 @@ from train_fn.run_folder import (
     write_lineage,
 )
 from train_fn.storage import Paths
-from train_fn.tokenized import Meta
 from train_fn.tracking import RunInfo, close_all, sync_hint
 from train_fn.worker import Job
 
@@ -33,14 +32,13 @@ def claim_run(
     origin: Mapping[str, Any],
     *,
     replace: bool,
-) -> tuple[RunFolder, Job, Meta]:
+) -> tuple[RunFolder, Job]:
     """Claim the run's folder and describe the run. `origin` names the trial it comes from.
 
     Raises InputError, before anything in the folder is touched.
     """
-    meta = open_set(inputs.data).meta
     run = RunFolder.of(paths, run_name(config.model, spec, config.splits))
-    run.claim(settings_of(config, meta, **origin), replace=replace)
+    run.claim(settings_of(config, open_set(inputs.data).meta, **origin), replace=replace)
     inputs.keep_audit(run.folder)
     tracking = RunInfo(
         id=run.run_id,
@@ -53,7 +51,7 @@ def claim_run(
         folder=run.logs,
     )
     job = Job(run.name, run.folder, config, inputs.model, inputs.data, tracking, score_test=True)
-    return run, job, meta
+    return run, job
 
 
 def execute_here(job: Job, run: RunFolder) -> None:
@@ -86,15 +84,15 @@ def finish(
     run: RunFolder,
     spec: DatasetSpec,
     config: TrainConfig,
-    meta: Meta,
+    inputs: Inputs,
     paths: Paths,
     origin: Mapping[str, Any],
     say: Say,
 ) -> list[str]:
     """Add what stands beside the run's own results; returns the lines to show."""
     if not (run.folder / "lineage.json").exists():
-        write_lineage(run, meta, config, origin)
-    add_baseline(run, spec, config, paths, say)
+        write_lineage(run, open_set(inputs.data).meta, config, origin)
+    add_baseline(run, inputs.source, spec, config, paths, say)
     hint = sync_hint(run.logs)
     lines = [*summary(run), *premium_lines(run, paths)]
     return [*lines, *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]

@@ -4,19 +4,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from train_fn.audit_facts import AuditFacts
-from train_fn.audit_run import audit_prepared
+from train_fn.audit_run import judged
 from train_fn.audit_view import short_lines
 from train_fn.cache import prepare
 from train_fn.config import DatasetSpec, TrainConfig
 from train_fn.model import resolve_model
 from train_fn.run_folder import Say, weights_lines
+from train_fn.source import Source, find_source
 from train_fn.storage import Paths, write_json
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The folders of the model and of the tokenised data, and the data's audit."""
+    """The rows that were found, the folders of the model and of the tokenised data, and the data's audit."""
 
+    source: Source
     model: str
     data: Path
     audit: AuditFacts
@@ -31,18 +33,23 @@ def prepare_inputs(spec: DatasetSpec, config: TrainConfig, paths: Paths, say: Sa
 
     Raises InputError.
     """
-    model = resolve_model(config.model, paths, config.model_revision)
-    data = prepare(
-        spec,
-        model=model,
-        model_revision=config.model_revision,
-        max_length=config.max_length,
-        splits=config.splits,
-        split_seed=config.split_seed,
-        paths=paths,
-        say=say,
-    )
-    audit = audit_prepared(spec, config, data, paths, say, full=False)
-    for line in (*short_lines(audit), *weights_lines(spec, config, data)):
+    inputs = _prepare(spec, config, paths, say, full=False)
+    for line in (*short_lines(inputs.audit), *weights_lines(spec, config, inputs.data)):
         say(line)
-    return Inputs(model, data, audit)
+    return inputs
+
+
+def audit(spec: DatasetSpec, config: TrainConfig, paths: Paths, say: Say, full: bool) -> AuditFacts:
+    """Tokenise the set, find its groups and judge it. `full` adds the shortcut check and the cost of leakage.
+
+    Raises InputError.
+    """
+    return _prepare(spec, config, paths, say, full).audit
+
+
+def _prepare(spec: DatasetSpec, config: TrainConfig, paths: Paths, say: Say, full: bool) -> Inputs:
+    """The set is looked up once: on the Hub it may be another one a moment later."""
+    source = find_source(spec, paths=paths)
+    model = resolve_model(config.model, paths, config.model_revision)
+    data = prepare(source, spec, config, model, paths, say)
+    return Inputs(source, model, data, judged(source, spec, config, data, paths, say, full))

@@ -24,7 +24,6 @@ class Job:
     tracking: RunInfo | None
     score_test: bool
     memory_fraction: float = 1.0
-    left_out: Path | None = None  # rows of validation and test that no score may use
     keep_losses: bool = False  # write the log loss of every validation row
 
 

@@ -16,6 +16,7 @@ import yaml
 from train_fn.baseline import MAX_ROWS, tfidf_baseline
 from train_fn.config import LABELS, DatasetSpec, Splits, TrainConfig, read_yaml
 from train_fn.errors import InputError
+from train_fn.source import Source
 from train_fn.storage import Paths, read_json, write_json, write_text
 from train_fn.tokenized import Meta
 
@@ -139,11 +140,12 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def add_baseline(run: RunFolder, spec: DatasetSpec, train: TrainConfig, paths: Paths, say: Say) -> None:
+def add_baseline(
+    run: RunFolder, source: Source, spec: DatasetSpec, train: TrainConfig, paths: Paths, say: Say
+) -> None:
     """Put TF-IDF's balanced accuracy, fitted on the same rows, beside the detector's in metrics.json."""
     from train_fn.batching import stratified_subset
     from train_fn.contamination import left_out_file, scored_rows
-    from train_fn.source import find_source
     from train_fn.splits import load_assigned
     from train_fn.worker import EVAL_SEED
 
@@ -151,7 +153,6 @@ def add_baseline(run: RunFolder, spec: DatasetSpec, train: TrainConfig, paths: P
     if "tfidf_balanced_accuracy" in found:
         return
     say("fitting TF-IDF with logistic regression on the same rows, to stand beside the detector")
-    source = find_source(spec, paths=paths)
     splits = load_assigned(source, spec.slug, paths, train.splits, train.split_seed, say).splits
     labels = splits["train"].with_format("numpy")["label"][:]
     rows = splits["train"].select(stratified_subset(labels, train.max_rows, EVAL_SEED))

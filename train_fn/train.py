@@ -48,11 +48,11 @@ def _train(
 
     with RunFolder.of(paths, run_name(config.model, spec, config.splits)).locked():
         inputs = prepare_inputs(spec, config, paths, typer.echo)
-        run, job, meta = claim_run(spec, config, paths, inputs, "train", {}, replace=replace)
+        run, job = claim_run(spec, config, paths, inputs, "train", {}, replace=replace)
         if not run.finished:
             execute_here(job, run)
         origin = {"study": None, "trial_id": None}
-        for line in finish(run, spec, config, meta, paths, origin, typer.echo):
+        for line in finish(run, spec, config, inputs, paths, origin, typer.echo):
             typer.echo(line)
     where = ["--output", str(output)] if output else []
     command = shlex.join(["python", "search/tune.py", "--dataset", dataset, *where])

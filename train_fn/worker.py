@@ -17,7 +17,7 @@ from train_fn import checkpoint
 from train_fn.batching import ranks, stratified_subset
 from train_fn.cache import TokenizedSet, open_set
 from train_fn.config import TrainConfig, Weights, find_dataset
-from train_fn.contamination import scored_rows
+from train_fn.contamination import left_out_file, scored_rows
 from train_fn.errors import InputError
 from train_fn.evaluation import Scorer
 from train_fn.job import Job, Outcome, cause_of
@@ -109,7 +109,7 @@ def execute(job: Job, monitor: Monitor, device: torch.device) -> None:
     base = warm_base(job.model, config, device)
     detector = attach(base, config)
     learner = make_learner(detector, detector.trainable(), config)
-    training = training_data(config, data, job.left_out)
+    training = training_data(config, data, left_out_file(job.folder))
     score = Scorer(learner.model, training.pad_id, config.token_budget, monitor.micro_batch)
     threads = torch.get_num_threads()
     try:
@@ -132,7 +132,7 @@ def _score_before(job: Job, data: TokenizedSet, score: Scorer) -> dict[str, Any]
     splits = {"validation": data.validation} | ({"test": data.test} if job.score_test else {})
     found = {}
     for name, split in splits.items():
-        rows = scored_rows(name, len(split), job.left_out)
+        rows = scored_rows(name, len(split), left_out_file(job.folder))
         some = rows[stratified_subset(split.labels[rows], job.train.eval_before_rows, EVAL_SEED)]
         found[name] = score(split, some).metrics().model_dump(mode="json")
     return found
@@ -141,13 +141,13 @@ def _score_before(job: Job, data: TokenizedSet, score: Scorer) -> dict[str, Any]
 def _score_after(
     job: Job, data: TokenizedSet, training: TrainingData, state: TrainState, score: Scorer
 ) -> Result:
-    everything = scored_rows("validation", len(data.validation), job.left_out)
+    everything = scored_rows("validation", len(data.validation), left_out_file(job.folder))
     if not (job.score_test or job.keep_losses) and len(training.eval_rows) == len(everything):
         # The best evaluation was on these very rows.
         return Result(state.before, Metrics(**state.best_metrics), {})
     scores = {"validation": score(data.validation, everything)}
     if job.score_test:
-        scores["test"] = score(data.test, scored_rows("test", len(data.test), job.left_out))
+        scores["test"] = score(data.test, scored_rows("test", len(data.test), left_out_file(job.folder)))
     return Result(state.before, scores["validation"].metrics(), scores)
 
 
