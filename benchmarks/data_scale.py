@@ -8,27 +8,24 @@ on a busy machine. Memory is that of the biggest process of the stage: at its pe
 
 import argparse
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from processes import processor_seconds, watched
 from record import RESULTS, write_result
 
 from train_fn.cache import open_set, prepare
 from train_fn.config import DatasetSpec, TrainConfig
 from train_fn.source import find_source
-from train_fn.storage import PROJECT, Paths
+from train_fn.storage import Paths
 
 SEED = 1
 MAX_LENGTH = 384  # tokens, as the default
-SAMPLE_SECONDS = 0.05
-MEMORY = ("VmHWM", "RssAnon")
 CLOCKS = ("seconds", "processor_seconds")
 
 
@@ -144,12 +141,6 @@ def run_stage(name: str, folder: str) -> None:
     print(json.dumps(found))
 
 
-def processor_seconds() -> float:
-    """What this process and those that it has waited for took so far, in user and kernel."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(part.ru_utime + part.ru_stime for part in used)
-
-
 def measure(folder: Path, rows: int) -> list[dict[str, Any]]:
     """The figures of every stage on a set of so many rows, made in `folder`."""
     from planted import write_planted
@@ -176,46 +167,6 @@ def measure(folder: Path, rows: int) -> list[dict[str, Any]]:
             flush=True,
         )
     return found
-
-
-def watched(words: list[str]) -> tuple[Any, dict[str, int]]:
-    """Run a command whose last line is JSON; returns that, and the peak memory of its biggest process in bytes.
-
-    Raises CalledProcessError when it fails.
-    """
-    peaks = dict.fromkeys(MEMORY, 0)
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=PROJECT) as process:
-        while process.poll() is None:
-            for pid in tree(process.pid):
-                for key, value in memory_of(pid).items():
-                    peaks[key] = max(peaks[key], value)
-            time.sleep(SAMPLE_SECONDS)
-        told = process.stdout.read() if process.stdout else ""
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, words)
-    return json.loads(told.splitlines()[-1]), peaks
-
-
-def tree(pid: int) -> Iterable[int]:
-    """The process and all below it that are there now."""
-    yield pid
-    for file in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            below = file.read_text().split()
-        except OSError:  # it has ended
-            continue
-        for child in below:
-            yield from tree(int(child))
-
-
-def memory_of(pid: int) -> dict[str, int]:
-    """Bytes, by the names of /proc; nothing when the process has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return {}
-    pairs = (line.split(":", 1) for line in lines)
-    return {key: int(value.split()[0]) * 1024 for key, value in pairs if key in MEMORY}
 
 
 def exponents(runs: list[dict[str, Any]], key: str) -> dict[str, float]:

@@ -38,7 +38,7 @@ def reloaded(folder: Path, dtype: torch.dtype, **options: Any) -> Any:
 def delivered(tmp_path: Path, small_model: Path, tokens: Path, base: Base) -> tuple[Detector, Path]:
     job = make_job(tmp_path / "run", small_model, tokens)
     detector = bent(base, job.train)
-    save_adapter(detector, job, job.folder / "adapter")
+    save_adapter(detector, job, job.folder / "adapter", tokenizer=True)
     return detector, job.folder / "adapter"
 
 

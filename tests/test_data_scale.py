@@ -14,7 +14,7 @@ def _benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_memory_is_that_of_the_biggest_process_and_mapped_files_are_told_apart(tmp_path: Path) -> None:
-    from data_scale import watched
+    from processes import watched
 
     file = tmp_path / "mapped"
     file.write_bytes(bytes(80 << 20))

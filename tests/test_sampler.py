@@ -11,7 +11,7 @@ from fake_trial import config_of, loss_at
 from search.config import SearchConfig, SpaceConfig
 from search.history import draw, ended_trial
 from search.machine import slots_of
-from search.record import Asked, TrialRecord, record_of
+from search.record import LOCK, Asked, TrialRecord, record_of
 from search.sampler import StudySearch
 from search.scheduler import Asha
 from search.space import Point
@@ -205,7 +205,7 @@ def test_a_worker_lost_before_the_trial_began_costs_the_trial_nothing(tmp_path: 
     search.on_trial_complete("a", error=True)
     assert study.records() == []
     assert search.suggest("b") == first
-    study.trial_lock(0).touch()  # it began
+    (study.trial_folder(0) / LOCK).touch()  # it began
     search.on_trial_complete("b", error=True)
     assert [record.status for record in study.records()] == ["FAILED"]
     assert states(search) == ["FAIL"]

@@ -9,7 +9,7 @@ import pytest
 from fake_trial import config_of
 
 from search.choice import find_best
-from search.record import DataInfo, StudyConfig, TrialRecord, record_of
+from search.record import LOCK, DataInfo, StudyConfig, TrialRecord, record_of
 from search.space import Point
 from search.study import Study, open_study
 from train_fn.config import DatasetSpec
@@ -87,7 +87,7 @@ def test_a_new_search_waits_for_the_last_worker_of_a_killed_one(tmp_path: Path) 
 
     study = study_at(tmp_path / "s")
     study.ask(0, POINT)
-    lock = FileLock(study.trial_lock(0), thread_local=False)
+    lock = FileLock(study.trial_folder(0) / LOCK, thread_local=False)
     lock.acquire()
 
     def orphan() -> None:

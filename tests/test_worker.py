@@ -131,6 +131,20 @@ def test_a_full_run_delivers_adapter_metrics_matrix_and_predictions(full: tuple[
     assert (folder / "confusion_matrix.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_trial_delivers_its_adapter_alone_without_picture_and_tokenizer(new_job: Maker) -> None:
+    job = new_job()
+    Caller().run(job)
+    assert {path.name for path in job.folder.iterdir()} == {
+        "adapter",
+        "confusion_matrix.json",
+        "curve.jsonl",
+        "facts.json",
+        "metrics.json",
+        "result.json",
+    }
+    assert "tokenizer.json" not in {path.name for path in (job.folder / "adapter").iterdir()}
+
+
 def test_predictions_agree_with_metrics_and_data(full: tuple[Path, Caller], tokens: Path) -> None:
     folder, data = full[0], open_set(tokens)
     table = pq.read_table(folder / "predictions.parquet")

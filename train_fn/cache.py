@@ -1,18 +1,15 @@
 """Tokenise a data set once: under a lock, into a folder keyed by content that is whole or absent."""
 
-import errno
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train_fn.config import LABELS, DatasetSpec, Splits, TrainConfig
-from train_fn.errors import InputError
 from train_fn.locks import waiting_lock
 from train_fn.source import Source
-from train_fn.storage import Paths, atomic_folder, write_json
+from train_fn.storage import Paths, roomy_folder, write_json
 from train_fn.tokenized import Meta, Split, SplitMeta, TokenizedSet, open_set, whole_meta
 
 if TYPE_CHECKING:
@@ -97,35 +94,18 @@ def _write(
     from train_fn.tokenizing import bytes_needed, write_split
 
     needed = sum(bytes_needed(split, about["max_length"]) for split in data.splits.values()) + SPACE_LEFT
-    for left in folder.parent.glob(f".{folder.name}.*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)  # a killed process left it; the lock says that it is gone
-    free = shutil.disk_usage(folder.parent).free
-    if free < needed:
-        raise _no_space(folder.parent, needed, f"only {free:,} are free")
-    try:
-        with atomic_folder(folder) as temporary:
-            splits = {}
-            for name, split in data.splits.items():
-                found = write_split(temporary, split, data.places[name], encode, say)
-                sizes = {f"{name}.{kind}": (temporary / f"{name}.{kind}").stat().st_size for kind in KINDS}
-                splits[name] = SplitMeta(**found, sizes=sizes)
-            meta = Meta(**about, split_hash=data.split_hash, splits=splits)
-            write_json(temporary / "meta.json", meta.model_dump(mode="json"))
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _no_space(folder.parent, needed, "the disk is full") from error
-        raise
+    with roomy_folder(folder, needed, "tokens") as temporary:
+        splits = {}
+        for name, split in data.splits.items():
+            found = write_split(temporary, split, data.places[name], encode, say)
+            sizes = {f"{name}.{kind}": (temporary / f"{name}.{kind}").stat().st_size for kind in KINDS}
+            splits[name] = SplitMeta(**found, sizes=sizes)
+        meta = Meta(**about, split_hash=data.split_hash, splits=splits)
+        write_json(temporary / "meta.json", meta.model_dump(mode="json"))
     if encode.reused:
         total = sum(split.rows for split in splits.values())
         say(f"the tokens of {encode.reused:,} of {total:,} rows were there already, and copied")
     return meta
-
-
-def _no_space(folder: Path, needed: int, found: str) -> InputError:
-    return InputError(
-        f"{folder} must have room for up to {needed:,} bytes of tokens, but {found}; free some, or pass "
-        "--output a folder on a larger disk"
-    )
 
 
 def _describe(spec: DatasetSpec, meta: Meta) -> Iterator[str]:

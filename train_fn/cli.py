@@ -1,6 +1,5 @@
 """What the command lines share: one message for a bad input, exit codes, and plain ASCII progress."""
 
-import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ def new_app() -> typer.Typer:
 def explained() -> Iterator[None]:
     """Turn what the user can mend into one message and exit code 2."""
     from train_fn.errors import InputError
+    from train_fn.storage import FULL
 
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
@@ -46,7 +46,7 @@ def explained() -> Iterator[None]:
         )
         raise typer.Exit(2) from error
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
         typer.echo(
             f"error: no space left to write {error.filename or 'the record'}; free some and go on "

@@ -6,7 +6,6 @@ tokenized_cache/<set>/groups-<key>/  group.npy   int64 [rows]      0, 1, ... in 
 Rows are numbered by place: train, then validation, then test, as published.
 """
 
-import errno
 import hashlib
 import shutil
 from collections.abc import Callable
@@ -19,10 +18,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from train_fn.config import Frozen
-from train_fn.errors import InputError
 from train_fn.locks import waiting_lock
 from train_fn.source import Source
-from train_fn.storage import Paths, atomic_folder, read_json, write_json
+from train_fn.storage import Paths, read_json, roomy_folder, write_json
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -105,20 +103,10 @@ def _write(folder: Path, source: Source, say: Callable[[str], None]) -> GroupFac
 
     splits = load_source(source).splits
     rows = sum(len(split) for split in splits.values())
-    for left in folder.parent.glob(f".{folder.name}.*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)  # a killed process left it; the lock says that it is gone
-    needed, free = rows * ROW_BYTES, shutil.disk_usage(folder.parent).free
-    if free < needed:
-        raise _no_space(folder.parent, needed, f"only {free:,} are free")
-    try:
-        with atomic_folder(folder) as temporary:
-            facts = _fill(temporary, splits, rows, say)
-            sizes = {name: (temporary / name).stat().st_size for name in FILES}
-            write_json(temporary / "facts.json", Kept(facts=facts, sizes=sizes).model_dump(mode="json"))
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _no_space(folder.parent, needed, "the disk is full") from error
-        raise
+    with roomy_folder(folder, rows * ROW_BYTES, "work on related texts") as temporary:
+        facts = _fill(temporary, splits, rows, say)
+        sizes = {name: (temporary / name).stat().st_size for name in FILES}
+        write_json(temporary / "facts.json", Kept(facts=facts, sizes=sizes).model_dump(mode="json"))
     return facts
 
 
@@ -144,11 +132,4 @@ def _fill(folder: Path, splits: "DatasetDict", rows: int, say: Callable[[str], N
         bound=BOUND,
         cut_groups=cut.groups,
         cut_rows=cut.rows,
-    )
-
-
-def _no_space(folder: Path, needed: int, found: str) -> InputError:
-    return InputError(
-        f"{folder} must have room for {needed:,} bytes while related texts are sought, but {found}; free some, "
-        "or pass --output a folder on a larger disk"
     )

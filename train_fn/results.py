@@ -1,7 +1,6 @@
 """The files that a finished run leaves: adapter, metrics, confusion matrix, predictions."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,13 @@ class Result:
 
 
 def deliver(job: Job, data: TokenizedSet, detector: Detector, result: Result) -> None:
-    """Write everything that a finished run leaves in `job.folder`, each file whole."""
-    save_adapter(detector, job, job.folder / "adapter")
+    """Write everything that a finished run leaves in `job.folder`, each file whole.
+
+    A trial of a search leaves no picture and no tokenizer: they are the same in each, or shown by W&B, and cost
+    half a second, which a warm worker of a search would spend between two trials.
+    """
+    full = job.score_test
+    save_adapter(detector, job, job.folder / "adapter", tokenizer=full)
     found = {"before": result.before.get("validation"), "after": result.metrics.model_dump(mode="json")}
     shown, split = result.metrics, "validation"
     if "test" in result.scores:
@@ -46,7 +50,9 @@ def deliver(job: Job, data: TokenizedSet, detector: Detector, result: Result) ->
         "matrix": shown.confusion_matrix,
     }
     write_json(job.folder / "confusion_matrix.json", matrix)
-    confusion_png(shown.confusion_matrix, job.folder / "confusion_matrix.png", f"{job.run_id}, {split} split")
+    if full:
+        title = f"{job.run_id}, {split} split"
+        confusion_png(shown.confusion_matrix, job.folder / "confusion_matrix.png", title)
 
 
 def write_losses(scores: Scores, path: Path) -> None:
@@ -55,8 +61,8 @@ def write_losses(scores: Scores, path: Path) -> None:
         np.save(file, row_losses(scores.logits, scores.labels).astype(np.float32))
 
 
-def save_adapter(detector: Detector, job: Job, folder: Path) -> None:
-    """The LoRA matrices and the head in PEFT's format, with the tokenizer they were trained with."""
+def save_adapter(detector: Detector, job: Job, folder: Path, *, tokenizer: bool) -> None:
+    """The LoRA matrices and the head in PEFT's format; with `tokenizer`, also the one they were trained with."""
     with atomic_folder(folder) as temporary:
         peft_config = detector.peft.peft_config["default"]
         name, revision = job.train.model, job.train.model_revision
@@ -64,15 +70,10 @@ def save_adapter(detector: Detector, job: Job, folder: Path) -> None:
         peft_config.revision = revision or commit_of(job.model)
         # No embedding was added, so PEFT need not ask the Hub for the base's vocabulary.
         detector.peft.save_pretrained(str(temporary), save_embedding_layers=False)
-        _tokenizer(job.model).save_pretrained(str(temporary))
+        if tokenizer:
+            from transformers import AutoTokenizer
 
-
-@lru_cache(maxsize=1)
-def _tokenizer(folder: str) -> Any:
-    """Kept between the trials of a warm worker: loading it costs more than writing it."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder)
+            AutoTokenizer.from_pretrained(job.model).save_pretrained(str(temporary))
 
 
 def write_predictions(data: TokenizedSet, scores: dict[str, Scores], path: Path) -> None:

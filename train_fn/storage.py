@@ -1,5 +1,6 @@
 """Where things lie, and writes that are whole or absent. The only module that knows the folder layout."""
 
+import errno
 import json
 import os
 import shutil
@@ -10,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from train_fn.errors import InputError
+
 PROJECT = Path(__file__).resolve().parents[1]
 CONFIGS = PROJECT / "configs"
+FULL = (errno.ENOSPC, errno.EDQUOT)  # what a full disk or quota raises
 LOSSES = "validation_losses.npy"  # in a run's folder: one log loss a row, for paired comparisons
 
 
@@ -79,6 +83,34 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def roomy_folder(path: Path, needed: int, content: str) -> Iterator[Path]:
+    """`atomic_folder` for much data, up to `needed` bytes of `content`, by a caller that holds a lock on `path`.
+
+    What a killed process left beside `path` is removed first. Raises InputError when there is not the room.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)  # whose process is gone, or it would hold the lock
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise _no_room(path.parent, needed, content, f"only {free:,} are free")
+    try:
+        with atomic_folder(path) as temporary:
+            yield temporary
+    except OSError as error:
+        if error.errno in FULL:
+            raise _no_room(path.parent, needed, content, "the disk is full") from error
+        raise
+
+
+def _no_room(folder: Path, needed: int, content: str, found: str) -> InputError:
+    return InputError(
+        f"{folder} must have room for up to {needed:,} bytes of {content}, but {found}; free some, or pass "
+        "--output a folder on a larger disk"
+    )
 
 
 def write_text(path: Path, text: str) -> None:
