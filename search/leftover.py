@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from search.record import Asked, TrialRecord, record_of
+from search.record import LOCK, Asked, TrialRecord, record_of
 from train_fn.errors import InputError
 from train_fn.storage import read_json, read_lines
 
@@ -25,7 +25,7 @@ def _wait_for_orphan(folder: Path, run: Asked) -> None:
     """The lock is removed then: from here on it says that the run has begun in the search at hand."""
     from filelock import FileLock, Timeout
 
-    lock = folder / ".lock"
+    lock = folder / LOCK
     try:
         with FileLock(lock, timeout=ORPHAN_SECONDS):
             lock.unlink()

@@ -12,6 +12,7 @@ from search.space import Point
 from train_fn.config import DatasetSpec, Frozen, TrainConfig
 
 Row = Mapping[str, Any]
+LOCK = ".lock"  # in a run's folder: held by the process that writes there, freed by its death
 NOT_METRICS = {"done", "status", "cause", "progress", "objective", "seconds", "device"}
 
 

@@ -17,7 +17,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from search.confirm import Confirmation
 from search.history import draw, ended_trial, running_trial
-from search.record import Asked, ConfirmRecord, Rerun, StudyConfig, TrialRecord, record_of
+from search.record import LOCK, Asked, ConfirmRecord, Rerun, StudyConfig, TrialRecord, record_of
 from search.scheduler import METRIC, MODE
 from search.space import Point, define_by_run
 from search.study import Study
@@ -147,7 +147,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         last = row_of(result) if result and not error else {}
         if trial is None or last.get("status") == INTERRUPTED or (error and self._stopping()):
             return
-        if error and not (self._study.folder_of(trial) / ".lock").exists():
+        if error and not (self._study.folder_of(trial) / LOCK).exists():
             self._give_back(trial_id)
             return
         if last:

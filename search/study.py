@@ -61,10 +61,6 @@ class Study:
             return self.folder / "confirm" / f"{number:04d}-{seed}"
         return self.folder / "trials" / f"{number:04d}"
 
-    def trial_lock(self, number: int) -> Path:
-        """Held by the process that writes into the trial's folder, and freed by its death; stays as a file."""
-        return self.trial_folder(number) / ".lock"
-
     def folder_of(self, run: Asked | TrialRecord) -> Path:
         """The folder of a trial, or of a run of the confirmation."""
         return self.trial_folder(run.number, run.seed if isinstance(run, Rerun | ConfirmRecord) else None)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ray.tune import PlacementGroupFactory, Trainable
 
+from search.record import LOCK
 from search.space import Point
 from search.study import Study
 from train_fn.config import PROJECT_NAME, TrainConfig
@@ -184,7 +185,7 @@ class Trial(Trainable):  # type: ignore[misc]
         def train_fn(_: dict[str, Any]) -> None:
             self.train_job(run.job, run.send, run.stopped)
 
-        with FileLock(run.job.folder / ".lock"):
+        with FileLock(run.job.folder / LOCK):
             TorchTrainer(train_fn, train_loop_config={}, scaling_config=ScalingConfig(num_workers=0)).fit()
 
 
