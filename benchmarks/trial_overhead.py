@@ -34,6 +34,7 @@ SETTINGS = {
     "evaluations": 2,
     "eval_rows": 1000,  # all of validation: its evaluations are a trial's training, and none follows them
     "eval_before_rows": 0,
+    "cpus_per_trial": None,  # all cores: one trial after the other
 }
 
 
