@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -36,6 +37,18 @@ def test_a_column_read_once_holds_few_pages_and_is_what_it_was(column: pa.Chunke
     most = max(mapped_mib() - before for chunk in read_once(column) if pc.sum(pc.utf8_length(chunk)))
     assert most < 10
     assert column.to_pylist() == TEXTS
+
+
+def test_a_mapped_array_is_let_go_and_is_what_it_was(tmp_path: Path) -> None:
+    values = np.arange(10_000_000, dtype=np.int32)
+    np.save(tmp_path / "tokens.npy", values)
+    mapped = np.asarray(np.load(tmp_path / "tokens.npy", mmap_mode="r"))
+    before = mapped_mib()
+    assert mapped.sum() == values.sum()
+    assert mapped_mib() - before > 30
+    let_go(mapped, read_only_files())
+    assert mapped_mib() - before < 5
+    assert np.array_equal(mapped, values)
 
 
 def test_a_column_in_memory_stays_as_it_is() -> None:

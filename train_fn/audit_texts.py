@@ -12,6 +12,7 @@ from train_fn.audit_facts import Accuracy, Leakage, Shortcuts
 from train_fn.config import DatasetSpec, Splits, TrainConfig
 from train_fn.errors import InputError
 from train_fn.hub import SPLITS
+from train_fn.pages import read_once
 from train_fn.shortcuts import Sample, balanced, find_shortcuts, word_scores
 from train_fn.source import Source
 from train_fn.storage import Paths
@@ -86,12 +87,11 @@ def draw_groups(group: NDArray[np.int64], characters: NDArray[np.int32]) -> NDAr
 
 def take_texts(splits: "DatasetDict", places: NDArray[np.int64]) -> list[str]:
     """The texts of these places, in ascending order, chunk by chunk: a whole column would be copied."""
-    chunks: list[pa.Array] = [chunk for name in SPLITS for chunk in splits[name].data.table["text"].chunks]
-    ends = np.cumsum([len(chunk) for chunk in chunks])
-    bounds = np.searchsorted(places, ends)
     texts: list[str] = []
-    first = 0
-    for chunk, end, last in zip(chunks, ends, bounds, strict=True):
-        texts += chunk.take(pa.array(places[first:last] - (end - len(chunk)))).to_pylist()
-        first = last
+    start = 0
+    for name in SPLITS:
+        for chunk in read_once(splits[name].data.table["text"]):
+            first, last = np.searchsorted(places, (start, start + len(chunk)))
+            texts += chunk.take(pa.array(places[first:last] - start)).to_pylist()
+            start += len(chunk)
     return texts

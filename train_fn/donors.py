@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from train_fn.pages import Ranges, let_go
 from train_fn.tokenized import Split, TokenizedSet, whole_meta
 
 ALIKE = ("format_version", "tokenizer_hash", "max_length", "pad_token_id")  # equal: a text has equal tokens
@@ -53,6 +54,11 @@ class Donors:
         split, truncated = self._splits[donor]
         own = row - self._starts[donor]
         return split.row(own), bool(truncated[own])
+
+    def let_go(self, ranges: Ranges) -> None:
+        """Let go of the pages of tokens that were read, where they lie in `ranges`."""
+        for split, _ in self._splits:
+            let_go(split.tokens, ranges)
 
 
 def find_donors(cache: Path, like: Mapping[str, Any]) -> Donors:

@@ -1,4 +1,4 @@
-"""Pages of memory-mapped columns that were read: let go, so that a process holds few of a large set at a time.
+"""Pages of mapped columns and arrays: let go once read, so that a process holds few of a large set at a time.
 
 The kernel keeps them in its cache and would take them back when it needs them, but until then they count as ours,
 and the limits of containers and batch systems may count them too.
@@ -9,6 +9,7 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 MAPS = Path("/proc/self/maps")  # of Linux; elsewhere nothing is let go
@@ -38,14 +39,22 @@ def read_only_files() -> Ranges:
     return found
 
 
-def let_go(column: pa.Array | pa.ChunkedArray, ranges: Ranges) -> None:
-    """Let go of the pages of a column that lie in `ranges`, from `read_only_files`; others stay as they are."""
+def let_go(held: pa.Array | pa.ChunkedArray | np.ndarray, ranges: Ranges) -> None:
+    """Let go of the pages of `held` that lie in `ranges`, from `read_only_files`; others stay as they are."""
     if not ranges:
         return
     libc = ctypes.CDLL(None)
-    for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
-        for buffer in filter(None, chunk.buffers()):
-            start = buffer.address // mmap.PAGESIZE * mmap.PAGESIZE
-            end = -(-(buffer.address + buffer.size) // mmap.PAGESIZE) * mmap.PAGESIZE
-            if any(low <= start and end <= high for low, high in ranges):
-                libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)
+    for address, size in _spans(held):
+        start = address // mmap.PAGESIZE * mmap.PAGESIZE
+        end = -(-(address + size) // mmap.PAGESIZE) * mmap.PAGESIZE
+        if any(low <= start and end <= high for low, high in ranges):
+            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)
+
+
+def _spans(held: pa.Array | pa.ChunkedArray | np.ndarray) -> Iterator[tuple[int, int]]:
+    """(address, bytes) of each piece of memory."""
+    if isinstance(held, np.ndarray):
+        yield held.ctypes.data, held.nbytes
+        return
+    for chunk in held.chunks if isinstance(held, pa.ChunkedArray) else [held]:
+        yield from ((buffer.address, buffer.size) for buffer in chunk.buffers() if buffer)

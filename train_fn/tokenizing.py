@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from train_fn.donors import Donors
 from train_fn.errors import InputError
 from train_fn.normalise import text_hash
-from train_fn.pages import let_go, read_only_files
+from train_fn.pages import Ranges, let_go, read_only_files
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 BATCH = 1024  # rows: enough for the tokenizer's threads, some MB of Python objects
 SAY_EVERY = 10.0  # seconds
+HELD_ROWS = 100_000  # whose pages of texts and copied tokens are held at a time, some 250 MB
 TOKEN_TYPE = np.dtype("<i4")
 NOTHING = np.empty(0, TOKEN_TYPE)
 
@@ -92,6 +93,10 @@ class Encoder:
             rows[index], cut[index] = ids, long
         return rows, cut
 
+    def let_go(self, ranges: Ranges) -> None:
+        """Let go of the pages of tokens that were copied, where they lie in `ranges`."""
+        self._donors.let_go(ranges)
+
     def _tokenise(self, texts: list[str]) -> Iterator[tuple[np.ndarray, bool]]:
         if not texts:
             return
@@ -113,7 +118,7 @@ def write_split(
     name, total = str(split.split), len(split)
     found: list[_Batch] = []
     done, start = 0, time.monotonic()
-    said, mapped = start, read_only_files()
+    said, held, mapped = start, 0, read_only_files()
     with (folder / f"{name}.tokens.npy").open("wb") as file:
         _write_header(file, 0)
         for table in split.with_format("arrow").iter(batch_size=BATCH):
@@ -126,7 +131,11 @@ def write_split(
                 said, rate = now, done / (now - start)
                 state = f"{done:,} of {total:,} rows, {rate:,.0f} rows/s, {(total - done) / rate:,.0f} s left"
                 say(f"tokenising {name}: {state}")
+            held += len(rows)
+            if held >= HELD_ROWS:
+                held = 0
                 let_go(split.data.table["text"], mapped)
+                encode.let_go(mapped)
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(_all(found, "lengths"))])
         file.seek(0)
         _write_header(file, int(offsets[-1]))  # numpy leaves room for the length to grow in place
