@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,6 +17,7 @@ from train_fn.errors import InputError
 from train_fn.storage import CONFIGS
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+ForecastMode = Literal["auto", "always", "never"]
 
 
 class Bounds(Frozen):
@@ -57,6 +58,7 @@ class SearchConfig(Frozen):
     trials: int = Field(default=20, ge=1, le=100_000)
     confirm_seeds: int = Field(default=2, ge=0, le=100)
     time_budget: float | None = Field(default=None, gt=0, description="seconds; 8h, 90m, 1h30m are read too")
+    forecast: ForecastMode = "auto"
     gpus_per_trial: float = Field(default=1.0, gt=0, le=1)
     cpus_per_trial: int | None = Field(default=None, ge=1)
     space: SpaceConfig = SpaceConfig()

@@ -52,6 +52,15 @@ def local_ray() -> Iterator[dict[str, float]]:
         ray.shutdown()
 
 
+def expected_resources() -> dict[str, float]:
+    """What a Ray of our own will find on this machine, without starting one."""
+    from ray._private.utils import get_num_cpus  # in a container its share of the cores, not the machine's
+
+    from train_fn.hardware import gpu_names
+
+    return {"CPU": float(get_num_cpus()), "GPU": float(len(gpu_names()))}
+
+
 def slots_of(search: SearchConfig, machine: Mapping[str, float]) -> Slots:
     """How the machine is shared out: by GPUs where there are any, else by cores; at least one slot."""
     cpus, gpus = int(machine.get("CPU", 1)), machine.get("GPU", 0.0)

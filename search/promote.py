@@ -13,6 +13,7 @@ from train_fn.cli import explained, new_app, run_app
 
 if TYPE_CHECKING:
     from search.choice import Choice
+    from search.foresee import Request
     from search.promotion import PromoteConfig
     from train_fn.config import DatasetSpec, TrainConfig
     from train_fn.storage import Paths
@@ -34,6 +35,10 @@ def promote(
     decontaminate: Annotated[
         bool, typer.Option("--decontaminate", help="score without rows that the search trained on")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say how long it would take, and stop")] = False,
+    price_per_hour: Annotated[
+        float | None, typer.Option(help="of a GPU, or of a machine without one: say the cost")
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -42,12 +47,14 @@ def promote(
     ] = None,
 ) -> None:
     with explained():
-        if not (best or study):
-            from train_fn.errors import InputError
+        from search.foresee import Request
+        from train_fn.errors import InputError
 
+        if not (best or study):
             raise InputError("say which trial: --best, or --study NAME with or without --trial NUMBER")
         flags = {"workers": workers, "max_rows": max_rows}
-        _promote(dataset, (study, trial), model, output, set_ or [], flags, (replace, decontaminate))
+        request, switches = Request(dry_run, price_per_hour), (replace, decontaminate)
+        _promote(dataset, (study, trial), model, output, set_ or [], flags, switches, request)
 
 
 def _promote(
@@ -58,6 +65,7 @@ def _promote(
     sets: list[str],
     flags: dict[str, Any],
     switches: tuple[bool, bool],
+    request: "Request",
 ) -> None:
     from search.choice import find_best
     from search.promotion import resolve_promotion
@@ -74,7 +82,7 @@ def _promote(
     typer.echo(f"          {choice.trial.params.model_dump_json()}, everything else as in that study")
 
     with RunFolder.of(paths, run_name(config.model, spec, config.splits)).locked():
-        _run(choice, spec, config, promotion, paths, *switches)
+        _run(choice, spec, config, promotion, paths, *switches, request)
 
 
 def _run(
@@ -85,7 +93,10 @@ def _run(
     paths: "Paths",
     replace: bool,
     decontaminate: bool,
+    request: "Request",
 ) -> None:
+    from search.foresee import foresee_promotion
+    from search.foreseen import settle
     from search.guard import find_seen
     from search.promotion import run_promotion
     from search.report_page import write_report
@@ -97,13 +108,16 @@ def _run(
     settings = {**origin, "promotion": promotion.model_dump(), "decontaminate": decontaminate}
     inputs = prepare_inputs(spec, config, paths, typer.echo)
     seen = find_seen(choice.study, spec, inputs, paths, typer.echo, decontaminate=decontaminate)
+    foreseen = foresee_promotion(request, inputs, spec, config, promotion, paths, typer.echo, replace=replace)
     run, job = claim_run(spec, config, paths, inputs, "promotion", settings, replace=replace)
+    foreseen.keep(run.folder)
     if decontaminate:
         write_left_out(seen, run.folder)
     if not run.finished:
         run_promotion(job, run.logs, promotion)
     else:
         typer.echo("this run is finished already; --replace would do it anew")
+    settle(run.folder, typer.echo)
     told = {**origin, "trial": choice.trial.number, "reason": choice.reason, "value": choice.value}
     lineage = {**told, "params": choice.trial.params.model_dump(), "seen_by_search": seen.facts}
     for line in finish(run, spec, config, inputs, paths, lineage, typer.echo):

@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import Field
 
 from search.choice import Choice
+from search.config import ForecastMode
+from search.foreseen import sitting
 from search.machine import local_ray
 from train_fn.bar import RunBar
 from train_fn.config import DatasetSpec, Frozen, TrainConfig, build, check_train, nearest, read_yaml
@@ -25,6 +27,7 @@ class PromoteConfig(Frozen):
 
     workers: int = Field(default=1, ge=1)
     cpus_per_worker: int | None = Field(default=None, ge=1)
+    forecast: ForecastMode = "auto"
     max_failures: int = Field(default=3, ge=0)
 
 
@@ -62,6 +65,7 @@ def run_promotion(job: Any, logs: Path, config: PromoteConfig) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         with (
+            sitting(job.folder),
             local_ray() as machine,
             _watched(scratch.parent / ".progress.json", logs / "run.log") as progress,
         ):
@@ -78,7 +82,7 @@ def _fit(
 
     from train_fn.worker import train_fn
 
-    resources, gpus = _resources(config, machine)
+    resources, gpus = worker_resources(config, machine)
     failure = job.folder / "failure.json"
     failure.unlink(missing_ok=True)
     trainer = TorchTrainer(
@@ -116,7 +120,7 @@ def _last_line(error: BaseException) -> str:
     return lines[-1].strip()[:500] if lines else type(error).__name__
 
 
-def _resources(config: PromoteConfig, machine: Mapping[str, float]) -> tuple[dict[str, float], bool]:
+def worker_resources(config: PromoteConfig, machine: Mapping[str, float]) -> tuple[dict[str, float], bool]:
     """What each worker takes. Refuses what the machine does not have: Ray would wait for it without end."""
     cpus, gpus = int(machine.get("CPU", 1)), int(machine.get("GPU", 0))
     share = config.cpus_per_worker or max(1, cpus // config.workers)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from search.config import SearchConfig
+from search.foreseen import Foresee, settle, sitting, unforeseen
 from search.guard import record_texts
 from search.interrupt import interruptible, stopper
 from search.machine import Slots, local_ray, slots_of
@@ -43,8 +44,10 @@ def run_search(
     name: str | None,
     say: Say,
     watch: Watch,
+    foresee: Foresee = unforeseen,
 ) -> Outcome:
-    """Search from the data to the winner. `name` is the study's, None for one made of the settings.
+    """Search from the data to the winner. `name` is the study's, None for one made of the settings; `foresee` is
+    asked before anything is started, and may set the number of trials.
 
     Raises InputError, and OSError when the record cannot be written.
     """
@@ -65,12 +68,18 @@ def run_search(
         "logs": str(paths.logs / study.name),
     }
     say(f"study {study.name}: {study.folder}")
+    study.check_config(config)
+    config, foreseen = foresee(study, config, inputs)
     with study.locked():
         study.adopt_config(config)
         inputs.keep_audit(study.folder)
+        foreseen.keep(study.folder)
         record_texts(study, spec, train, inputs, paths, say)
         study.repair()
-        return fit(study, config, constants, watch=watch)
+        outcome = fit(study, config, constants, watch=watch)
+        if not outcome.interrupted:
+            settle(study.folder, say)
+        return outcome
 
 
 def data_info(spec: DatasetSpec, train: TrainConfig, folder: Path) -> DataInfo:
@@ -102,6 +111,7 @@ def fit(
     if len(ended) >= config.search.trials and not study.confirmation().missing:
         return Outcome(study)
     with (
+        sitting(study.folder),
         local_ray() as machine,
         scratch_folder(study) as scratch,
         interruptible(study, config.search.time_budget) as interrupt,

@@ -6,6 +6,7 @@ studies/NAME/  config.yaml    resolved settings, and what the data was
                confirm/0003-43/  trial 3 again with seed 43: what a trial's folder holds, and a loss a row
                confirm.jsonl  one row an ended run of the confirmation
                best.json      the winner beside the default, rewritten whenever a run ends
+               forecast.json, sittings.json  how long it was to take, and how long it took
                audit.json     what was found of the data before the search
                train_texts.npy  hashes of the texts that the trials train on
                optuna.db      a view for optuna-dashboard, rebuilt at every start
@@ -73,8 +74,8 @@ class Study:
         except ValueError as error:
             raise InputError(f"{file} is no configuration of a study: {error}") from error
 
-    def adopt_config(self, config: StudyConfig) -> None:
-        """Write config.yaml; one that is there must be for the same settings. Raises InputError."""
+    def check_config(self, config: StudyConfig) -> None:
+        """A config.yaml that is there must be for the same settings. Raises InputError."""
         if (self.folder / "config.yaml").exists():
             there, given = self.config().identity, config.identity
             lines = [
@@ -87,6 +88,10 @@ class Study:
                     f"study {self.name} was made for other settings:\n  " + "\n  ".join(lines) + "\n"
                     "give the same settings, another --study, or none (then the settings make the name)"
                 )
+
+    def adopt_config(self, config: StudyConfig) -> None:
+        """Write config.yaml. Raises InputError when the study is there for other settings."""
+        self.check_config(config)
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=False)
         write_text(self.folder / "config.yaml", "# config.yaml: resolved, as the search used it\n" + text)
 

@@ -27,7 +27,11 @@ def tune(
     confirm_seeds: Annotated[
         int | None, typer.Option(help="seeds on which the best three and the default run again; 0: none [2]")
     ] = None,
-    time_budget: Annotated[str | None, typer.Option(help="stop cleanly then: 8h, 90m, 1h30m")] = None,
+    time_budget: Annotated[str | None, typer.Option(help="stop cleanly then: 8h, 90m; sets --trials")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say how long it would take, and stop")] = False,
+    price_per_hour: Annotated[
+        float | None, typer.Option(help="of a GPU, or of a machine without one: say the cost")
+    ] = None,
     study: Annotated[str | None, typer.Option(help="the study's name [made of the set and settings]")] = None,
     max_rows: Annotated[int | None, typer.Option(help="train on so many rows [all]")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="below 1, trials share a GPU [1]")] = None,
@@ -49,25 +53,33 @@ def tune(
         "seed": seed,
     }
     with explained():
-        _search(dataset, study, output, set_ or [], flags)
+        _search(dataset, study, output, set_ or [], flags, dry_run, price_per_hour)
 
 
 def _search(
-    dataset: str, study: str | None, output: Path | None, sets: list[str], flags: dict[str, Any]
+    dataset: str,
+    study: str | None,
+    output: Path | None,
+    sets: list[str],
+    flags: dict[str, Any],
+    dry_run: bool,
+    price_per_hour: float | None,
 ) -> None:
     from search.config import resolve
     from train_fn.config import find_dataset, parse_sets
     from train_fn.storage import Paths
 
-    spec = find_dataset(dataset)
-    train, search = resolve(spec, parse_sets(sets), flags)
+    spec, given = find_dataset(dataset), parse_sets(sets)
+    train, search = resolve(spec, given, flags)
     paths = Paths.of(output)
 
+    from search.foresee import Request, foresight
     from search.report_page import write_report
     from search.runner import run_search
     from search.view import SearchView
     from train_fn.tracking import sync_hint
 
+    choose = flags["trials"] is None and "trials" not in given
     outcome = run_search(
         spec,
         train,
@@ -76,6 +88,7 @@ def _search(
         name=study,
         say=typer.echo,
         watch=lambda *about: [SearchView(*about)],
+        foresee=foresight(Request(dry_run, price_per_hour, choose), typer.echo),
     )
     for line in write_report(outcome.study, paths):
         typer.echo(line)

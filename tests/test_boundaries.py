@@ -24,6 +24,8 @@ COMMANDS = {
         "--max-rows",
         "--model",
         "--output",
+        "--dry-run",
+        "--price-per-hour",
         "--replace",
         "--decontaminate",
         "--set",
@@ -35,6 +37,8 @@ COMMANDS = {
         "--trials",
         "--confirm-seeds",
         "--time-budget",
+        "--dry-run",
+        "--price-per-hour",
         "--study",
         "--max-rows",
         "--gpus-per-trial",
@@ -46,9 +50,9 @@ COMMANDS = {
 }
 ORDER = (  # a module of search may import what stands before it
     "config space record verdict confirm leftover study guard choice history machine interrupt scheduler sampler "
-    "wording view trial runner promotion report_style report_facts report_importance report_plots "
+    "wording foreseen view trial runner promotion report_style report_facts report_importance report_plots "
     "report_space_plots report_tables report_extras report_html report_commands report_sections report_page "
-    "report tune promote"
+    "survival run_times forecast probing placement foresee report tune promote"
 ).split()
 
 

@@ -100,11 +100,7 @@ def train_fn(config: dict[str, Any]) -> None:
 def execute(job: Job, monitor: Monitor, device: torch.device) -> None:
     """Load, evaluate, train from the last checkpoint, score, and write the results. Raises what goes wrong."""
     config, data = job.train.on_device(device.type), open_set(job.data)
-    if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.cuda.set_per_process_memory_fraction(job.memory_fraction, device)
-    else:
-        keep_freed_memory()
+    prepare_device(device, job.memory_fraction)
     monitor.stage("loading the 4-bit base")
     base = warm_base(job.model, config, device)
     detector = attach(base, config)
@@ -126,6 +122,20 @@ def execute(job: Job, monitor: Monitor, device: torch.device) -> None:
         monitor.complete(state, result.metrics, lambda: deliver(job, data, detector, result))
     finally:
         torch.set_num_threads(threads)
+
+
+def prepare_device(device: torch.device, memory_fraction: float) -> None:
+    """What a process does once before it trains on the device; it may take that share of a GPU's memory."""
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.cuda.set_per_process_memory_fraction(memory_fraction, device)
+    else:
+        keep_freed_memory()
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or cpu."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def _score_before(job: Job, data: TokenizedSet, score: Scorer) -> dict[str, Any]:
@@ -176,12 +186,11 @@ def _load_once(source: str, config: TrainConfig, device: torch.device) -> Base:
 
 def _decided(config: TrainConfig, base: Base) -> dict[str, Any]:
     """What decides bits beside the configuration; resume uses it, or says that exactness is lost."""
-    name = torch.cuda.get_device_name(base.device) if base.device.type == "cuda" else "cpu"
     return {
         "threads": torch.get_num_threads(),
         "ranks": ranks()[1],
         "torch": torch.__version__,
-        "device": name,
+        "device": device_name(base.device),
         "dtype": str(base.dtype).removeprefix("torch."),
         "attention": base.attention,
         "micro_batch_tokens": config.token_budget,

@@ -1,0 +1,211 @@
+"""Before anything long: say how long it will take, choose the trials that fit into a time budget, and ask."""
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from search.config import ForecastMode
+from search.confirm import Confirmation
+from search.forecast import Forecast, Left, forecast_promotion, forecast_search, trials_that_fit
+from search.foreseen import Foresee, Foreseen
+from search.placement import Placed
+from search.probing import ProbeError, find_measured
+from search.promotion import PromoteConfig
+from search.record import StudyConfig
+from search.study import Study
+from search.wording import ascii_line, clock
+from train_fn.config import DatasetSpec, TrainConfig
+from train_fn.errors import InputError
+from train_fn.measured import Measured
+from train_fn.storage import Paths
+
+if TYPE_CHECKING:
+    from train_fn.inputs import Inputs
+
+Say = Callable[[str], None]
+DAY = 24 * 3600.0
+# `auto` makes no forecast where even at this speed, of one CPU core, all is done within minutes: 6 operations a
+# parameter and token (Kaplan et al. 2020, section 2.1), 2 bytes a parameter.
+SLOW_OPERATIONS, SHORT_SECONDS = 1e11, 600.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks of the forecast; `choose`: a time budget sets the number of trials."""
+
+    dry_run: bool = False
+    price_per_hour: float | None = None
+    choose: bool = False
+
+    def __post_init__(self) -> None:
+        price = self.price_per_hour
+        if price is not None and not (math.isfinite(price) and price >= 0):
+            raise InputError(f"--price-per-hour must be 0 or more, for example 2.5, but got {price:g}")
+
+    def wants(self, mode: ForecastMode, *, long: bool) -> bool:
+        """Whether to measure; `long` says that it is worth it."""
+        asked = self.dry_run or self.price_per_hour is not None
+        return asked or mode == "always" or (mode == "auto" and long)
+
+
+def foresight(request: Request, say: Say) -> Foresee:
+    """What search.runner.run_search asks before it starts anything.
+
+    Ends the command (typer.Exit) after a dry run and after a no. Raises InputError when a dry run fails.
+    """
+    return lambda study, config, inputs: _search(request, say, study, config, inputs)
+
+
+def _search(
+    request: Request, say: Say, study: Study, config: StudyConfig, inputs: "Inputs"
+) -> tuple[StudyConfig, Foreseen]:
+    if study.folder.exists():
+        with study.locked():  # a probe would slow down a search at work, or drive it out of memory
+            pass
+    config, choose = _chosen_before(request, study, config)
+    left = _left(study, config)
+    if not (left.runs(config.search) or choose):
+        return config, _nothing_left(request, say, f"study {study.name}")
+    long = choose or _long(inputs, config.train, left.runs(config.search))
+    if not request.wants(config.search.forecast, long=long):
+        return config, Foreseen()
+    placed = Placed.trials(config.search)
+    if (found := _measured(request, inputs, config.train, placed, say)) is None:
+        return config, Foreseen()
+    from train_fn.workload import count_work
+
+    work = count_work(inputs.data, config.train.on_device(placed.kind))
+
+    def forecast_of(config: StudyConfig) -> Forecast:
+        left = _left(study, config)
+        return forecast_search(found, work, config.search, left, placed.slots, placed.accelerators)
+
+    if choose:
+        config = _choose(study, config, forecast_of, say)
+    scope = config.search.model_dump(include={"trials", "confirm_seeds"})
+    scope["time_budget_seconds"] = config.search.time_budget
+    return config, _tell(request, forecast_of(config), scope, say)
+
+
+def foresee_promotion(
+    request: Request,
+    inputs: "Inputs",
+    spec: DatasetSpec,
+    config: TrainConfig,
+    promotion: PromoteConfig,
+    paths: Paths,
+    say: Say,
+    *,
+    replace: bool,
+) -> Foreseen:
+    """Foresee what is left of a full run whose lock is held. Ends the command and raises as `foresight` does."""
+    from train_fn.run_folder import RunFolder, run_name
+    from train_fn.workload import count_work
+
+    run = RunFolder.of(paths, run_name(config.model, spec, config.splits))
+    if run.finished and not replace:
+        return _nothing_left(request, say, f"the run in {run.folder}")
+    if not request.wants(promotion.forecast, long=_long(inputs, config, 1)):
+        return Foreseen()
+    placed = Placed.ranks(promotion)
+    if (found := _measured(request, inputs, config, placed, say)) is None:
+        return Foreseen()
+    device_config = config.on_device(placed.kind)
+    work = count_work(inputs.data, device_config, ranks=promotion.workers, score_test=True)
+    steps = [int(path.name.split("-")[1]) for path in (run.folder / "checkpoints").glob("step-*")]
+    done = 0.0 if replace else max(steps, default=0) / work.steps
+    forecast = forecast_promotion(found, work, done, placed.accelerators)
+    return _tell(request, forecast, {"workers": promotion.workers}, say)
+
+
+def _chosen_before(request: Request, study: Study, config: StudyConfig) -> tuple[StudyConfig, bool]:
+    """With the number of trials that was chosen for this time budget before; and whether one is to be chosen."""
+    budget = config.search.time_budget
+    if not (request.choose and budget):
+        return config, False
+    if (study.folder / "config.yaml").exists() and (there := study.config().search).time_budget == budget:
+        return _with_trials(config, there.trials), False
+    return config, True
+
+
+def _with_trials(config: StudyConfig, trials: int) -> StudyConfig:
+    return config.model_copy(update={"search": config.search.model_copy(update={"trials": trials})})
+
+
+def _left(study: Study, config: StudyConfig) -> Left:
+    records = study.records()
+    if len(records) < config.search.trials:
+        return Left(config.search.trials, len(records))
+    missing = Confirmation.of(config, records, study.reruns()).missing
+    return Left(len(records), len(records), len(missing))
+
+
+def _long(inputs: "Inputs", config: TrainConfig, runs: int) -> bool:
+    from train_fn.tokenized import open_set
+
+    train = open_set(inputs.data).meta.splits["train"]
+    tokens = train.tokens * min(1.0, (config.max_rows or train.rows) / train.rows) * config.epochs * runs
+    size = sum(file.stat().st_size for file in Path(inputs.model).glob("*.safetensors"))
+    return not size or 6 * size / 2 * tokens / SLOW_OPERATIONS > SHORT_SECONDS
+
+
+def _measured(
+    request: Request, inputs: "Inputs", config: TrainConfig, placed: Placed, say: Say
+) -> Measured | None:
+    """None, with a warning, where the probe fails: that is no reason to stop a run."""
+    try:
+        return find_measured(inputs.data, inputs.model, config, placed.place, say)
+    except ProbeError as error:
+        if request.dry_run:
+            raise InputError(
+                f"--dry-run must be able to measure this machine, but its probe failed: {error}; without "
+                "--dry-run the command goes on without a forecast"
+            ) from error
+        say(f"warning  no forecast, for its probe failed: {ascii_line(str(error))}")
+        return None
+
+
+def _choose(
+    study: Study, config: StudyConfig, forecast_of: Callable[[StudyConfig], Forecast], say: Say
+) -> StudyConfig:
+    """As many trials as fit into the time budget; at least one, and those that were begun."""
+    budget = config.search.time_budget or 0.0
+    least = max(1, len(study.asked()))
+    trials = trials_that_fit(budget, least, lambda trials: forecast_of(_with_trials(config, trials)).seconds)
+    chosen = _with_trials(config, trials)
+    if (seconds := forecast_of(chosen).seconds) <= budget:
+        say(f"trials   {trials}: as many as fit into {clock(budget)}, with their confirmation")
+    else:
+        say(
+            f"trials   {trials}, though that takes {clock(seconds)} and the time budget is {clock(budget)}; the "
+            "search stops when it is used up, and the same command goes on"
+        )
+    return chosen
+
+
+def _nothing_left(request: Request, say: Say, what: str) -> Foreseen:
+    if request.dry_run:
+        say(f"dry run  nothing is left to run: {what} is finished")
+        raise typer.Exit
+    return Foreseen()
+
+
+def _tell(request: Request, forecast: Forecast, scope: Mapping[str, Any], say: Say) -> Foreseen:
+    forecast = forecast.model_copy(update={"price_per_hour": request.price_per_hour})
+    for line in forecast.lines():
+        say(line)
+    if request.dry_run:
+        say("dry run  nothing was started; the same command without --dry-run does it")
+        raise typer.Exit
+    if forecast.seconds > DAY:
+        say(
+            "warning  this takes more than a day; it may be stopped at any time, and the same command goes on"
+        )
+        if not forecast.accelerators and sys.stdin.isatty() and not typer.confirm("begin?"):
+            raise typer.Exit(1)
+    return Foreseen(forecast.record(), scope)
