@@ -6,6 +6,7 @@ and the limits of containers and batch systems may count them too.
 
 import ctypes
 import mmap
+from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 MAPS = Path("/proc/self/maps")  # of Linux; elsewhere nothing is let go
 MADV_DONTNEED = 4
 
-Ranges = list[tuple[int, int]]
+Ranges = list[tuple[int, int]]  # (start, end), ascending
 
 
 def read_once(column: pa.ChunkedArray) -> Iterator[pa.Array]:
@@ -47,7 +48,8 @@ def let_go(held: pa.Array | pa.ChunkedArray | np.ndarray, ranges: Ranges) -> Non
     for address, size in _spans(held):
         start = address // mmap.PAGESIZE * mmap.PAGESIZE
         end = -(-(address + size) // mmap.PAGESIZE) * mmap.PAGESIZE
-        if any(low <= start and end <= high for low, high in ranges):
+        place = bisect_right(ranges, start, key=lambda pair: pair[0]) - 1
+        if place >= 0 and end <= ranges[place][1]:
             libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_DONTNEED)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BATCH = 1024  # rows: enough for the tokenizer's threads, some MB of Python objects
 SAY_EVERY = 10.0  # seconds
-HELD_ROWS = 100_000  # whose pages of texts and copied tokens are held at a time, some 250 MB
+HELD_ROWS = 10_000  # rows read and copied before their pages are let go; those between them come along
 TOKEN_TYPE = np.dtype("<i4")
 NOTHING = np.empty(0, TOKEN_TYPE)
 
