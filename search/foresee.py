@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from search.budget import choose_trials, chosen_before
 from search.config import ForecastMode
 from search.confirm import Confirmation
-from search.forecast import Forecast, Left, forecast_promotion, forecast_search, trials_that_fit
+from search.forecast import Forecast, Left, forecast_promotion, forecast_search
 from search.foreseen import Foresee, Foreseen
 from search.placement import Placed
 from search.probing import ProbeError, find_measured
 from search.promotion import PromoteConfig
 from search.record import StudyConfig
 from search.study import Study
-from search.wording import ascii_line, clock
+from search.wording import ascii_line
 from train_fn.config import DatasetSpec, TrainConfig
 from train_fn.errors import InputError
 from train_fn.measured import Measured
@@ -67,7 +68,7 @@ def _search(
     if study.folder.exists():
         with study.locked():  # a probe would slow down a search at work, or drive it out of memory
             pass
-    config, choose = _chosen_before(request, study, config)
+    config, choose = chosen_before(study, config) if request.choose else (config, False)
     left = _left(study, config)
     if not (left.runs(config.search) or choose):
         return config, _nothing_left(request, say, f"study {study.name}")
@@ -86,7 +87,7 @@ def _search(
         return forecast_search(found, work, config.search, left, placed.slots, placed.accelerators)
 
     if choose:
-        config = _choose(study, config, forecast_of, say)
+        config = choose_trials(study, config, forecast_of, say)
     scope = config.search.model_dump(include={"trials", "confirm_seeds"})
     scope["time_budget_seconds"] = config.search.time_budget
     return config, _tell(request, forecast_of(config), scope, say)
@@ -123,20 +124,6 @@ def foresee_promotion(
     return _tell(request, forecast, {"workers": promotion.workers}, say)
 
 
-def _chosen_before(request: Request, study: Study, config: StudyConfig) -> tuple[StudyConfig, bool]:
-    """With the number of trials that was chosen for this time budget before; and whether one is to be chosen."""
-    budget = config.search.time_budget
-    if not (request.choose and budget):
-        return config, False
-    if (study.folder / "config.yaml").exists() and (there := study.config().search).time_budget == budget:
-        return _with_trials(config, there.trials), False
-    return config, True
-
-
-def _with_trials(config: StudyConfig, trials: int) -> StudyConfig:
-    return config.model_copy(update={"search": config.search.model_copy(update={"trials": trials})})
-
-
 def _left(study: Study, config: StudyConfig) -> Left:
     records = study.records()
     if len(records) < config.search.trials:
@@ -168,24 +155,6 @@ def _measured(
             ) from error
         say(f"warning  no forecast, for its probe failed: {ascii_line(str(error))}")
         return None
-
-
-def _choose(
-    study: Study, config: StudyConfig, forecast_of: Callable[[StudyConfig], Forecast], say: Say
-) -> StudyConfig:
-    """As many trials as fit into the time budget; at least one, and those that were begun."""
-    budget = config.search.time_budget or 0.0
-    least = max(1, len(study.asked()))
-    trials = trials_that_fit(budget, least, lambda trials: forecast_of(_with_trials(config, trials)).seconds)
-    chosen = _with_trials(config, trials)
-    if (seconds := forecast_of(chosen).seconds) <= budget:
-        say(f"trials   {trials}: as many as fit into {clock(budget)}, with their confirmation")
-    else:
-        say(
-            f"trials   {trials}, though that takes {clock(seconds)} and the time budget is {clock(budget)}; the "
-            "search stops when it is used up, and the same command goes on"
-        )
-    return chosen
 
 
 def _nothing_left(request: Request, say: Say, what: str) -> Foreseen:
