@@ -15,6 +15,7 @@ from search.config import SearchConfig
 from search.guard import record_texts
 from search.interrupt import interruptible, stopper
 from search.machine import Slots, local_ray, slots_of
+from search.prior import find_prior, keep_prior, may_go_on, prior_of
 from search.record import DataInfo, StudyConfig
 from search.space import check_space
 from search.study import Study, open_study
@@ -43,8 +44,10 @@ def run_search(
     name: str | None,
     say: Say,
     watch: Watch,
+    prior: str | None = None,
 ) -> Outcome:
-    """Search from the data to the winner. `name` is the study's, None for one made of the settings.
+    """Search from the data to the winner. `name` is the study's, None for one made of the settings; `prior` is
+    the study, or the data set of the study, that informs a new one.
 
     Raises InputError, and OSError when the record cannot be written.
     """
@@ -52,10 +55,13 @@ def run_search(
 
     check_space(search.space, train)
     study = open_study(paths, name) if name else None
+    if prior is not None and not may_go_on(paths, spec, study):
+        find_prior(paths, prior, train, search, name)  # a bad --from is told before the data is read
     inputs = prepare_inputs(spec, train, paths, say)
     info = data_info(spec, train, inputs.data)
-    config = StudyConfig(dataset=info, train=train, search=search)
+    config = StudyConfig(dataset=info, train=train, search=search, prior=prior)
     study = study or open_study(paths, config.default_name(spec))
+    begun_with = prior_of(study, config, paths)
     constants = {
         "data": str(inputs.data),
         "model": inputs.model,
@@ -67,6 +73,8 @@ def run_search(
     say(f"study {study.name}: {study.folder}")
     with study.locked():
         study.adopt_config(config)
+        if begun_with:
+            say(keep_prior(study, begun_with))
         inputs.keep_audit(study.folder)
         record_texts(study, spec, train, inputs, paths, say)
         study.repair()

@@ -28,6 +28,9 @@ def tune(
         int | None, typer.Option(help="seeds on which the best three and the default run again; 0: none [2]")
     ] = None,
     time_budget: Annotated[str | None, typer.Option(help="stop cleanly then: 8h, 90m, 1h30m")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="begin with what a study knows: its name or its data set's")
+    ] = None,
     study: Annotated[str | None, typer.Option(help="the study's name [made of the set and settings]")] = None,
     max_rows: Annotated[int | None, typer.Option(help="train on so many rows [all]")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="below 1, trials share a GPU [1]")] = None,
@@ -49,13 +52,19 @@ def tune(
         "seed": seed,
     }
     with explained():
-        _search(dataset, study, output, set_ or [], flags)
+        _search(dataset, from_, study, output, set_ or [], flags)
 
 
 def _search(
-    dataset: str, study: str | None, output: Path | None, sets: list[str], flags: dict[str, Any]
+    dataset: str,
+    prior: str | None,
+    study: str | None,
+    output: Path | None,
+    sets: list[str],
+    flags: dict[str, Any],
 ) -> None:
     from search.config import resolve
+    from search.prior import spelled
     from train_fn.config import find_dataset, parse_sets
     from train_fn.storage import Paths
 
@@ -74,6 +83,7 @@ def _search(
         search,
         paths=paths,
         name=study,
+        prior=None if prior is None else spelled(prior),
         say=typer.echo,
         watch=lambda *about: [SearchView(*about)],
     )

@@ -35,6 +35,7 @@ COMMANDS = {
         "--trials",
         "--confirm-seeds",
         "--time-budget",
+        "--from",
         "--study",
         "--max-rows",
         "--gpus-per-trial",
@@ -45,10 +46,10 @@ COMMANDS = {
     },
 }
 ORDER = (  # a module of search may import what stands before it
-    "config space record verdict confirm leftover study guard choice history machine interrupt scheduler sampler "
-    "wording view trial runner promotion report_style report_facts report_importance report_plots "
-    "report_space_plots report_tables report_extras report_html report_commands report_sections report_page "
-    "report tune promote"
+    "config space record verdict confirm leftover study guard choice prior fidelity history machine interrupt "
+    "scheduler sampler wording view trial runner promotion report_style report_facts report_importance "
+    "report_plots report_space_plots report_tables report_extras report_html report_commands report_sections "
+    "report_page report tune promote"
 ).split()
 
 
