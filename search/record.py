@@ -28,17 +28,19 @@ class DataInfo(Frozen):
 
 
 class StudyConfig(Frozen):
-    """config.yaml of a study."""
+    """config.yaml of a study. `prior` is the study or data set that it was begun from, as it was asked for."""
 
     dataset: DataInfo
     train: TrainConfig
     search: SearchConfig
+    prior: str | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
         """What must be equal for trials to be comparable; flat, with dotted keys."""
         data = {"dataset": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint}}
-        return dict(_flatten({**data, **self.train.model_dump(mode="json"), **self.search.identity}))
+        prior = {"prior": self.prior, "prior_top": self.search.prior_top} if self.prior is not None else {}
+        return dict(_flatten({**data, **self.train.model_dump(mode="json"), **self.search.identity, **prior}))
 
     def default_name(self, spec: DatasetSpec) -> str:
         """The set and a hash of the settings: other settings make another study."""

@@ -24,6 +24,7 @@ def tune_command(facts: Facts, paths: Paths) -> str:
     """The search: on a study that is there it continues it, in another --output it makes it anew."""
     config, spec = facts.config, _spec(facts)
     words = ["--dataset", str(spec.path or spec.name), "--trials", str(config.search.trials)]
+    words += ["--from", config.prior] if config.prior is not None else []
     if facts.name != config.default_name(spec):
         words += ["--study", facts.name]
     given = {**config.train.model_dump(mode="json"), **_flat(config.search.model_dump(mode="json"))}

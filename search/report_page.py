@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from search.fidelity import write_fidelity
 from search.report_extras import extras, promotions
 from search.report_facts import Facts, counts, judged, rungs, verdict
 from search.report_html import Section, render
@@ -26,12 +27,13 @@ FILE = "report.html"
 
 
 def write_report(study: Study, paths: Paths) -> list[str]:
-    """Write report.html into the study's folder; returns the short form, lines of plain ASCII.
+    """Write report.html, and fidelity.json of a study with a prior, into the study's folder; returns the short
+    form, lines of plain ASCII.
 
     Reads the record alone, so it is safe beside a running search. Raises InputError for a record that this
     version cannot read.
     """
-    facts = Facts.of(study)
+    facts, fidelity = Facts.of(study), write_fidelity(study)
     shares = _importance(facts)
     about = facts.config
     subtitle = (
@@ -40,7 +42,7 @@ def write_report(study: Study, paths: Paths) -> list[str]:
     )
     sections = [section for section in _sections(facts, shares, study.folder, paths) if section]
     write_text(study.folder / FILE, render(f"Search {facts.name}", subtitle, verdict(facts), sections))
-    return [*short_form(facts), *_importance_lines(shares), f"report   {study.folder / FILE}"]
+    return [*short_form(facts), *_importance_lines(shares), *fidelity, f"report   {study.folder / FILE}"]
 
 
 def _importance(facts: Facts) -> Shares:

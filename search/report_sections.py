@@ -4,11 +4,13 @@ from pathlib import Path
 
 import yaml
 
+from search.prior import read_prior
 from search.report_commands import promote_command, report_command, tune_command
 from search.report_facts import Facts, rungs, saved_seconds, wall_seconds
 from search.report_html import Section
 from search.report_importance import Share
 from search.report_tables import FACTS, Table, failure_table, rung_table, trial_table, versus_table
+from search.study import Study
 from search.wording import clock
 from train_fn.storage import Paths, read_json
 
@@ -126,6 +128,9 @@ def made_section(facts: Facts, folder: Path) -> Section:
         ),
         ("trial 0", "the default configuration"),
     ]
+    if prior := read_prior(Study(folder)):
+        told = f"{len(prior.trials)} trials on {prior.dataset}, the best {len(prior.enqueued)} tried first"
+        rows.append(("prior", f"{prior.study}: {told}"))
     if facts.records:
         rows.append(("ran", f"{facts.records[0].started} to {max(record.ended for record in facts.records)}"))
     for key in MACHINE:

@@ -9,18 +9,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search.config import SearchConfig
 from search.foreseen import Foresee, settle, sitting, unforeseen
 from search.guard import record_texts
 from search.interrupt import interruptible, stopper
 from search.machine import Slots, local_ray, slots_of
+from search.prior import find_prior, keep_prior, may_go_on, prior_of
 from search.record import DataInfo, StudyConfig
 from search.space import check_space
 from search.study import Study, open_study
 from train_fn.config import DatasetSpec, TrainConfig
 from train_fn.storage import Paths
+
+if TYPE_CHECKING:
+    from train_fn.inputs import Inputs
 
 Say = Callable[[str], None]
 Watch = Callable[[Study, StudyConfig, Slots], list[Any]]  # the Tune callbacks that show the search
@@ -44,10 +48,12 @@ def run_search(
     name: str | None,
     say: Say,
     watch: Watch,
+    prior: str | None = None,
     foresee: Foresee = unforeseen,
 ) -> Outcome:
-    """Search from the data to the winner. `name` is the study's, None for one made of the settings; `foresee` is
-    asked before anything is started, and may set the number of trials.
+    """Search from the data to the winner. `name` is the study's, None for one made of the settings; `prior` is
+    the study, or the data set of the study, that informs a new one; `foresee` is asked before anything is
+    started, and may set the number of trials.
 
     Raises InputError, and OSError when the record cannot be written.
     """
@@ -55,31 +61,41 @@ def run_search(
 
     check_space(search.space, train)
     study = open_study(paths, name) if name else None
+    if prior is not None and not may_go_on(paths, spec, study):
+        find_prior(paths, prior, train, search, name)  # a bad --from is told before the data is read
     inputs = prepare_inputs(spec, train, paths, say)
     info = data_info(spec, train, inputs.data)
-    config = StudyConfig(dataset=info, train=train, search=search)
+    config = StudyConfig(dataset=info, train=train, search=search, prior=prior)
     study = study or open_study(paths, config.default_name(spec))
-    constants = {
-        "data": str(inputs.data),
-        "model": inputs.model,
-        "train": train.model_dump(mode="json"),
-        "about": {"dataset": info.name, "dataset_revision": info.revision, "train_rows": info.train_rows},
-        "tags": [info.name, "search"],
-        "logs": str(paths.logs / study.name),
-    }
+    begun_with = prior_of(study, config, paths)
     say(f"study {study.name}: {study.folder}")
     study.check_config(config)
     config, foreseen = foresee(study, config, inputs)
     with study.locked():
         study.adopt_config(config)
+        if begun_with:
+            say(keep_prior(study, begun_with))
         inputs.keep_audit(study.folder)
         foreseen.keep(study.folder)
         record_texts(study, spec, train, inputs, paths, say)
         study.repair()
-        outcome = fit(study, config, constants, watch=watch)
+        outcome = fit(study, config, _constants(study, config, inputs, paths), watch=watch)
         if not outcome.interrupted:
             settle(study.folder, say)
         return outcome
+
+
+def _constants(study: Study, config: StudyConfig, inputs: "Inputs", paths: Paths) -> dict[str, Any]:
+    """What every trial of the study is given."""
+    info = config.dataset
+    return {
+        "data": str(inputs.data),
+        "model": inputs.model,
+        "train": config.train.model_dump(mode="json"),
+        "about": {"dataset": info.name, "dataset_revision": info.revision, "train_rows": info.train_rows},
+        "tags": [info.name, "search"],
+        "logs": str(paths.logs / study.name),
+    }
 
 
 def data_info(spec: DatasetSpec, train: TrainConfig, folder: Path) -> DataInfo:

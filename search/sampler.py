@@ -17,6 +17,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from search.confirm import Confirmation
 from search.history import draw, ended_trial, running_trial
+from search.prior import read_prior
 from search.record import LOCK, Asked, ConfirmRecord, Rerun, StudyConfig, TrialRecord, record_of
 from search.scheduler import METRIC, MODE
 from search.space import Point, define_by_run
@@ -48,6 +49,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         self._causes = causes
         self._records, self._reruns = study.records(), study.reruns()
         self._unfinished = study.unfinished()
+        self._prior = read_prior(study)
         self._next = max(study.asked(), default=-1) + 1
         self._running: dict[str, Asked] = {}
         self._rows: dict[str, list[Mapping[str, Any]]] = {}
@@ -116,7 +118,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         search, seed = self._config.search, self._config.train.seed
         running = sorted(self._running.values(), key=lambda trial: trial.number)
         default = Point.of(self._config.train) if self._next == 0 else None
-        point = default or draw(search, seed, self._next, self._records, running)
+        point = default or draw(search, seed, self._next, self._records, running, self._prior)
         if point is None:
             return None
         trial = self._study.ask(self._next, point)

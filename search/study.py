@@ -6,6 +6,8 @@ studies/NAME/  config.yaml    resolved settings, and what the data was
                confirm/0003-43/  trial 3 again with seed 43: what a trial's folder holds, and a loss a row
                confirm.jsonl  one row an ended run of the confirmation
                best.json      the winner beside the default, rewritten whenever a run ends
+               prior.json     what was taken from an earlier study when this one began
+               fidelity.json  whether that study's set predicts this one; rewritten with the report
                forecast.json, sittings.json  how long it was to take, and how long it took
                audit.json     what was found of the data before the search
                train_texts.npy  hashes of the texts that the trials train on

@@ -6,6 +6,7 @@ The same command again continues a search that was stopped; a larger --trials ex
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
 app = new_app()
 
 
+@dataclass(frozen=True)
+class Order:
+    """What is to be searched, and what to say of it beforehand; the settings come beside it."""
+
+    dataset: str
+    prior: str | None
+    study: str | None
+    output: Path | None
+    dry_run: bool
+    price_per_hour: float | None
+
+
 @app.command(help=__doc__)
 def tune(
     dataset: Annotated[str, typer.Option(help="10k, 100k, 1M, 2M, sample, or a folder")],
@@ -28,6 +41,9 @@ def tune(
         int | None, typer.Option(help="seeds on which the best three and the default run again; 0: none [2]")
     ] = None,
     time_budget: Annotated[str | None, typer.Option(help="stop cleanly then: 8h, 90m; sets --trials")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="begin with what a study knows: its name or its data set's")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say how long it would take, and stop")] = False,
     price_per_hour: Annotated[
         float | None, typer.Option(help="of a GPU, or of a machine without one: say the cost")
@@ -52,26 +68,20 @@ def tune(
         "model": model,
         "seed": seed,
     }
+    order = Order(dataset, from_, study, output, dry_run, price_per_hour)
     with explained():
-        _search(dataset, study, output, set_ or [], flags, dry_run, price_per_hour)
+        _search(order, set_ or [], flags)
 
 
-def _search(
-    dataset: str,
-    study: str | None,
-    output: Path | None,
-    sets: list[str],
-    flags: dict[str, Any],
-    dry_run: bool,
-    price_per_hour: float | None,
-) -> None:
+def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
     from search.config import resolve
+    from search.prior import spelled
     from train_fn.config import find_dataset, parse_sets
     from train_fn.storage import Paths
 
-    spec, given = find_dataset(dataset), parse_sets(sets)
+    spec, given = find_dataset(order.dataset), parse_sets(sets)
     train, search = resolve(spec, given, flags)
-    paths = Paths.of(output)
+    paths = Paths.of(order.output)
 
     from search.foresee import Request, foresight
     from search.report_page import write_report
@@ -80,15 +90,17 @@ def _search(
     from train_fn.tracking import sync_hint
 
     choose = flags["trials"] is None and "trials" not in given
+    request = Request(order.dry_run, order.price_per_hour, choose)
     outcome = run_search(
         spec,
         train,
         search,
         paths=paths,
-        name=study,
+        name=order.study,
+        prior=order.prior and spelled(order.prior),
         say=typer.echo,
         watch=lambda *about: [SearchView(*about)],
-        foresee=foresight(Request(dry_run, price_per_hour, choose), typer.echo),
+        foresee=foresight(request, typer.echo),
     )
     for line in write_report(outcome.study, paths):
         typer.echo(line)
@@ -96,7 +108,7 @@ def _search(
         typer.echo(f"W&B      runs are offline; upload them with: {hint}")
     if outcome.interrupted:
         typer.echo(f"stopped  {outcome.interrupted}; nothing is lost, the same command goes on")
-    typer.echo(f"next     {_next_command(outcome, spec, output)}")
+    typer.echo(f"next     {_next_command(outcome, spec, order.output)}")
     if outcome.signalled:
         raise typer.Exit(130)  # so that `tune && promote` does not promote half a search
 

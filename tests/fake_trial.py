@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from search.config import SearchConfig
+from search.prior import keep_prior, prior_of
 from search.record import DataInfo, StudyConfig
 from search.runner import Outcome, fit
 from search.study import Study
 from search.trial import Trial
 from train_fn.config import TrainConfig
-from train_fn.storage import LOSSES, append_line, read_lines, write_json
+from train_fn.storage import LOSSES, Paths, append_line, read_lines, write_json
 
 ROWS = 50
 
@@ -120,10 +121,15 @@ def config_of(trials: int, **search: Any) -> StudyConfig:
     )
 
 
-def search_fake(folder: Path, trials: int, plan: dict[str, Any], **search: Any) -> Outcome:
-    study, config = Study(folder), config_of(trials, **search)
+def search_fake(
+    folder: Path, trials: int, plan: dict[str, Any], prior: str | None = None, **search: Any
+) -> Outcome:
+    study, config = Study(folder), config_of(trials, **search).model_copy(update={"prior": prior})
+    begun_with = prior_of(study, config, Paths(folder.parents[1]))
     with study.locked():
         study.adopt_config(config)
+        if begun_with:
+            keep_prior(study, begun_with)
         study.repair()
         return fit(study, config, {"plan": plan}, watch=lambda *_: [], trainable=FakeTrial)
 

@@ -14,6 +14,13 @@ START = "2026-11-20T08:00:00+00:00"
 SPENT = {10: 24.0, 30: 72.0, 100: 240.0}  # seconds by the percent a trial came to
 
 
+def config_on(dataset: str, prior: str | None = None, **search: Any) -> StudyConfig:
+    """The settings of a study on that data set, begun from `prior`."""
+    config = config_of(20, **search)
+    data = config.dataset.model_copy(update={"name": dataset, "train_rows": 7983})
+    return config.model_copy(update={"dataset": data, "prior": prior})
+
+
 def make_study(folder: Path, records: list[TrialRecord], config: StudyConfig | None = None) -> Study:
     """A study with these ended trials."""
     study = Study(folder)

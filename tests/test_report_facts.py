@@ -171,7 +171,10 @@ def test_the_command_makes_the_same_study(
         train_rows=9,
     )
     config = StudyConfig(
-        dataset=data, train=usual.model_copy(update=train), search=plain.model_copy(update=search)
+        dataset=data,
+        train=usual.model_copy(update=train),
+        search=plain.model_copy(update=search),
+        prior="10k",
     )
     facts = Facts("given-name", config, (), ())
     found: list[tuple[Any, ...]] = []
@@ -179,10 +182,10 @@ def test_the_command_makes_the_same_study(
     words = shlex.split(tune_command(facts, Paths.of(tmp_path / "out")))
     assert words[:2] == ["python", "search/tune.py"]
     assert CliRunner().invoke(app, words[2:]).exit_code == 0
-    ((dataset, study, output, sets, flags),) = found
+    ((dataset, prior, study, output, sets, flags),) = found
     again, anew = resolve(find_dataset(dataset), parse_sets(sets), flags)
     assert (again, anew) == (config.train, config.search)
-    assert (study, output) == ("given-name", tmp_path / "out")
+    assert (prior, study, output) == ("10k", "given-name", tmp_path / "out")
 
 
 def test_the_commands_name_what_is_not_the_default_alone(tmp_path: Path) -> None:

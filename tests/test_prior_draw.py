@@ -1,0 +1,127 @@
+"""The draw with a prior: what is tried first, what TPE learns, and whether that helps or harms."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import optuna
+import pytest
+from numpy.typing import NDArray
+from prior_cases import DEFAULT, excesses, prior_from, search_on
+from recorded import ended
+
+from search.config import SearchConfig
+from search.history import _with_prior, draw
+from search.prior import Prior
+from search.record import TrialRecord
+
+SEARCH = SearchConfig()
+AFTER = (6, 8, 12, 16, 20)
+LARGE = np.array([-3.5, 4, 1])
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@pytest.fixture(scope="module")
+def prior() -> Prior:
+    return prior_from(search_on(LARGE, seed=1))
+
+
+def reversed_prior(prior: Prior) -> Prior:
+    """The same points with the opposite order."""
+    trials = [
+        trial.model_copy(update={"curve": tuple((at, -value) for at, value in trial.curve)})
+        for trial in prior.trials
+    ]
+    return prior.model_copy(update={"trials": tuple(trials)})
+
+
+def test_the_priors_best_are_tried_after_the_default_and_then_tpe_draws(prior: Prior) -> None:
+    records = search_on(LARGE, 0, prior, trials=8)
+    assert [record.params for record in records[:6]] == [DEFAULT, *prior.enqueued]
+    assert not {record.params for record in records[6:]} & set(prior.enqueued)
+
+
+def test_a_draw_depends_on_record_prior_seed_and_number_alone(prior: Prior) -> None:
+    records = search_on(LARGE, 0, prior, trials=9)
+    again = Prior.model_validate_json(prior.model_dump_json())
+    for number in range(1, 9):
+        shuffled = list(reversed(records[:number]))
+        assert draw(SEARCH, 42, number, shuffled, [], again) == draw(
+            SEARCH, 42, number, records[:number], [], prior
+        )
+    seventh = [draw(SEARCH, seed, 7, records[:7], [], given) for seed in (0, 1) for given in (prior, None)]
+    assert len(set(seventh)) == 4
+
+
+def told(records: Sequence[TrialRecord], prior: Prior) -> list[tuple[float, float | None]] | None:
+    """The learning rates and values that TPE is given, the oldest first."""
+    known = _with_prior(records, prior, SEARCH)
+    return known and [(trial.params["learning_rate"], trial.value) for trial in known]
+
+
+def tried(*losses: float | None, rate: float = 1e-4) -> list[TrialRecord]:
+    """Trials at rising learning rates; None is one that failed."""
+    return [
+        ended(
+            n, loss, "COMPLETE" if loss else "FAILED", came=100 if loss else 0, point=(rate * (n + 1), 8, 8.0)
+        )
+        for n, loss in enumerate(losses)
+    ]
+
+
+def test_tpe_is_given_ranks_within_each_study_the_priors_first() -> None:
+    small = tried(5.0, 7.0, None, 6.0)
+    small.append(ended(4, 0.1, "PRUNED", came=30, point=(5e-4, 8, 8.0)))
+    given = told(tried(0.02, 0.01, rate=1e-3), prior_from(small))
+    assert given
+    old, new = given[:5], given[5:]
+    assert [value for _, value in old] == [0.125, 0.625, None, 0.375, 0.875]  # the pruned one last of four
+    assert new == [(1e-3, 0.75), (2e-3, 0.25)]
+
+
+def test_of_a_point_tried_in_both_studies_only_the_new_trial_counts() -> None:
+    given = told(tried(0.01, 0.02), prior_from(tried(5.0, 6.0, 7.0)))
+    assert given == [(pytest.approx(3e-4), 2.5 / 3), (1e-4, 0.25), (2e-4, 0.75)]
+
+
+def test_a_prior_that_the_studys_own_trials_contradict_is_left_out(prior: Prior) -> None:
+    records = search_on(LARGE, 0, prior, trials=10)
+    against = reversed_prior(prior)
+    assert told(records[:1], against) is not None  # one point has no order
+    assert told(records, prior) is not None
+    assert told(records, against) is None
+    for number in range(7, 10):
+        assert draw(SEARCH, 3, number, records[:number], [], against) == draw(
+            SEARCH, 3, number, records[:number], []
+        )
+
+
+def test_a_good_prior_is_better_after_eight_trials_and_a_misleading_one_is_overcome() -> None:
+    mean = {kind: values.mean(axis=0) for kind, values in excesses(6, AFTER).items()}
+    for kind in ("equal", "shifted"):
+        assert mean[kind][1] < 0.6 * mean["none"][1]
+    assert mean["opposite"][0] > mean["none"][0]  # it did mislead
+    assert mean["opposite"][-1] < 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pruned", [False, True])
+def test_over_200_seeds_a_prior_helps_where_it_can_and_costs_its_own_trials_where_it_misleads(
+    pruned: bool,
+) -> None:
+    found = excesses(200, AFTER, pruned=pruned)
+    mean = {kind: values.mean(axis=0) for kind, values in found.items()}
+    print(f"excess log loss (nats) after {AFTER} trials, {'with' if pruned else 'without'} ASHA")
+    for kind, values in found.items():
+        better = (values < found["none"]).mean(axis=0)
+        print(
+            f"{kind:10s} {row(mean[kind], 4)}  median {row(np.median(values, axis=0), 4)}  better {row(better, 2)}"
+        )
+    for kind in ("equal", "shifted"):
+        assert mean[kind][1] < 0.6 * mean["none"][1]  # after 8 trials
+        assert (mean[kind] < mean["none"]).all()
+    for kind in ("unrelated", "opposite"):
+        assert mean[kind][3] < mean["none"][2]  # after 16 trials, where one without a prior is after 12
+
+
+def row(values: NDArray[np.float64], places: int) -> str:
+    return " ".join(f"{value:.{places}f}" for value in values)
