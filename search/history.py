@@ -7,6 +7,7 @@ that was killed and goes on draws what it would have drawn, and never the same p
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.config import SearchConfig
@@ -58,6 +59,15 @@ def draw(
         if drawn not in tried:
             return Point.from_drawn(drawn)
     return None
+
+
+def fresh_storage(folder: Path) -> "optuna.storages.RDBStorage":
+    """An empty optuna.db in the study's folder, in the place of the one that was there."""
+    from optuna.storages import RDBStorage
+
+    for old in folder.glob("optuna.db*"):
+        old.unlink()
+    return RDBStorage(f"sqlite:///{folder / 'optuna.db'}")
 
 
 def ended_trial(record: TrialRecord, search: SearchConfig) -> "optuna.trial.FrozenTrial":

@@ -111,6 +111,14 @@ def record_of(trial: Asked, rows: Sequence[Row], status: str = "", cause: str = 
     )
 
 
+def row_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The worker's row inside Tune's result, which is flattened when it comes from the controller."""
+    nested = result.get("row")
+    if isinstance(nested, Mapping):
+        return dict(nested)
+    return {key.removeprefix("row/"): value for key, value in result.items() if key.startswith("row/")}
+
+
 def best_of(records: Iterable[TrialRecord]) -> TrialRecord | None:
     """The complete trial with the lowest validation log loss; the earlier one of two equals."""
     complete = [(record.value, record.number, record) for record in records if record.status == "COMPLETE"]

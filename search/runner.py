@@ -4,9 +4,7 @@ A search has no state but the record: started on a study with the same settings 
 ended the one before, and a larger number of trials extends it.
 """
 
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ from search.prior import find_prior, keep_prior, may_go_on, prior_of
 from search.record import DataInfo, StudyConfig
 from search.space import check_space
 from search.study import Study, open_study
+from search.tuner import run_configuration, run_tune, scratch_folder, tune_configuration
 from train_fn.config import DatasetSpec, TrainConfig
 from train_fn.storage import Paths
 
@@ -57,16 +56,7 @@ def run_search(
 
     Raises InputError, and OSError when the record cannot be written.
     """
-    from train_fn.inputs import prepare_inputs
-
-    check_space(search.space, train)
-    study = open_study(paths, name) if name else None
-    if prior is not None and not may_go_on(paths, spec, study):
-        find_prior(paths, prior, train, search, name)  # a bad --from is told before the data is read
-    inputs = prepare_inputs(spec, train, paths, say)
-    info = data_info(spec, train, inputs.data)
-    config = StudyConfig(dataset=info, train=train, search=search, prior=prior)
-    study = study or open_study(paths, config.default_name(spec))
+    study, config, inputs = _planned(spec, train, search, paths, name, prior, say)
     begun_with = prior_of(study, config, paths)
     say(f"study {study.name}: {study.folder}")
     study.check_config(config)
@@ -83,6 +73,28 @@ def run_search(
         if not outcome.interrupted:
             settle(study.folder, say)
         return outcome
+
+
+def _planned(
+    spec: DatasetSpec,
+    train: TrainConfig,
+    search: SearchConfig,
+    paths: Paths,
+    name: str | None,
+    prior: str | None,
+    say: Say,
+) -> tuple[Study, StudyConfig, "Inputs"]:
+    """The study, which need not exist yet, and its settings; what can be refused early is."""
+    from train_fn.inputs import prepare_inputs
+
+    check_space(search.space, train)
+    study = open_study(paths, name) if name else None
+    if prior is not None and not may_go_on(paths, spec, study):
+        find_prior(paths, prior, train, search, name)  # a bad --from is told before the data is read
+    inputs = prepare_inputs(spec, train, paths, say)
+    info = data_info(spec, train, inputs.data)
+    config = StudyConfig(dataset=info, train=train, search=search, prior=prior)
+    return study or open_study(paths, config.default_name(spec)), config, inputs
 
 
 def _constants(study: Study, config: StudyConfig, inputs: "Inputs", paths: Paths) -> dict[str, Any]:
@@ -146,52 +158,8 @@ def fit(
         scheduler = Asha(config.search, ended)
         sampler = StudySearch(study, config, lambda: bool(interrupt.reason), scheduler.causes)
         stop = stopper(lambda: interrupt.overdue() or sampler.failure is not None)
-        run_config = _run_config(scratch, stop, watch(study, config, slots))
-        _tune(trainable or Trial, space, _tune_config(sampler, scheduler, slots), run_config)
+        run_config = run_configuration(scratch, stop, watch(study, config, slots))
+        run_tune(trainable or Trial, space, tune_configuration(sampler, scheduler, slots), run_config)
         if sampler.failure:
             raise sampler.failure
         return Outcome(study, interrupt.reason, interrupt.signalled)
-
-
-def _tune(trainable: type, space: dict[str, Any], tune_config: Any, run_config: Any) -> None:
-    from ray.tune import Tuner
-
-    Tuner(trainable, param_space=space, tune_config=tune_config, run_config=run_config).fit()
-
-
-def _tune_config(sampler: Any, scheduler: Any, slots: Slots) -> Any:
-    from ray.tune import TuneConfig
-
-    return TuneConfig(
-        search_alg=sampler,
-        scheduler=scheduler,
-        num_samples=-1,  # the sampler says when the study is through
-        max_concurrent_trials=slots.count,  # no trial is drawn before there is room for it
-        reuse_actors=True,
-    )
-
-
-def _run_config(scratch: Path, stop: Any, callbacks: list[Any]) -> Any:
-    from ray.tune import CheckpointConfig, FailureConfig, RunConfig
-
-    return RunConfig(
-        name="tune",
-        storage_path=str(scratch),
-        stop=stop,
-        callbacks=callbacks,
-        verbose=0,
-        failure_config=FailureConfig(max_failures=0),
-        checkpoint_config=CheckpointConfig(checkpoint_at_end=False),  # a trial's checkpoints are its own
-    )
-
-
-@contextmanager
-def scratch_folder(study: Study) -> Iterator[Path]:
-    """Where Tune writes what nobody reads; what a killed search left there goes too."""
-    folder = study.folder / ".ray"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -16,9 +16,10 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from search.confirm import Confirmation
-from search.history import draw, ended_trial, running_trial
+from search.history import draw, ended_trial, fresh_storage, running_trial
+from search.pointless import hopeless, unwritable
 from search.prior import read_prior
-from search.record import LOCK, Asked, ConfirmRecord, Rerun, StudyConfig, TrialRecord, record_of
+from search.record import LOCK, Asked, ConfirmRecord, Rerun, StudyConfig, TrialRecord, record_of, row_of
 from search.scheduler import METRIC, MODE
 from search.space import Point, define_by_run
 from search.study import Study
@@ -26,7 +27,6 @@ from train_fn.errors import InputError
 
 INTERRUPTED = "INTERRUPTED"
 WORKER_TRIES = 3
-ALIKE = 3
 
 
 class StudySearch(OptunaSearch):  # type: ignore[misc]
@@ -60,7 +60,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
             mode=MODE,
             sampler=optuna.samplers.RandomSampler(seed=0),  # draws nothing: every point is fixed by `draw`
             study_name=study.name,
-            storage=_fresh_storage(study),
+            storage=fresh_storage(study.folder),
         )
         self._optuna_ids = self._rebuild()
 
@@ -168,7 +168,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
             return
         self._records.append(record)
         self._tell(trial_id, record)
-        self.failure = self.failure or _hopeless(self._study, self._records)
+        self.failure = self.failure or hopeless(self._study, self._records)
 
     def _give_back(self, trial_id: str) -> None:
         """A worker died before the trial began in it, so the cause is not the trial's: give it out again."""
@@ -187,41 +187,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         super().on_trial_complete(trial_id, value, error=record.status == "FAILED")
 
     def _fail(self, error: Exception) -> None:
-        self.failure = error if isinstance(error, OSError) else _explain(self._study, error)
+        self.failure = error if isinstance(error, OSError) else unwritable(self._study, error)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Tune's own snapshots hold nothing of ours: the record is what a search is continued from."""
-
-
-def row_of(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The worker's row inside Tune's result, which is flattened when it comes from the controller."""
-    nested = result.get("row")
-    if isinstance(nested, Mapping):
-        return dict(nested)
-    return {key.removeprefix("row/"): value for key, value in result.items() if key.startswith("row/")}
-
-
-def _explain(study: Study, error: Exception) -> InputError:
-    return InputError(
-        f"{study.folder / 'optuna.db'} cannot be written: {error}\n"
-        "free some space or end what locks it; the same command goes on, and nothing finished is lost"
-    )
-
-
-def _hopeless(study: Study, records: list[TrialRecord]) -> InputError | None:
-    """The first trials failed alike: that is the machine or the settings, and the others would do so too."""
-    kinds = {record.cause.split(" (")[0] for record in records}
-    if len(records) < ALIKE or len(kinds) > 1 or any(record.status != "FAILED" for record in records):
-        return None
-    return InputError(
-        f"the first {len(records)} trials all failed: {records[0].cause}\n"
-        f"mend that, remove {study.folder} and start again (out of memory: --set micro_batch_tokens=...)"
-    )
-
-
-def _fresh_storage(study: Study) -> Any:
-    from optuna.storages import RDBStorage
-
-    for old in study.folder.glob("optuna.db*"):
-        old.unlink()
-    return RDBStorage(f"sqlite:///{study.folder / 'optuna.db'}")

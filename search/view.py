@@ -14,8 +14,7 @@ from rich.text import Text
 
 from search.confirm import TOP
 from search.machine import Slots
-from search.record import ConfirmRecord, StudyConfig, TrialRecord
-from search.sampler import row_of
+from search.record import ConfirmRecord, StudyConfig, TrialRecord, row_of
 from search.space import Point
 from search.study import Study
 from search.wording import clock, describe, loss

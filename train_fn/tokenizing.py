@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,13 @@ from train_fn.donors import Donors
 from train_fn.errors import InputError
 from train_fn.normalise import text_hash
 from train_fn.pages import Ranges, let_go, read_only_files
+from train_fn.progress_lines import Progress
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 BATCH = 1024  # rows: enough for the tokenizer's threads, some MB of Python objects
-SAY_EVERY = 10.0  # seconds
-HELD_ROWS = 10_000  # rows read and copied before their pages are let go; those between them come along
+HELD_BATCHES = 10  # read and copied before their pages are let go; those between their rows come along
 TOKEN_TYPE = np.dtype("<i4")
 NOTHING = np.empty(0, TOKEN_TYPE)
 
@@ -115,10 +114,8 @@ def write_split(
 
     `places` are those of its rows.
     """
-    name, total = str(split.split), len(split)
-    found: list[_Batch] = []
-    done, start = 0, time.monotonic()
-    said, held, mapped = start, 0, read_only_files()
+    name, found, done = str(split.split), list[_Batch](), 0
+    progress, mapped = Progress(f"tokenising {name}", len(split), say), read_only_files()
     with (folder / f"{name}.tokens.npy").open("wb") as file:
         _write_header(file, 0)
         for table in split.with_format("arrow").iter(batch_size=BATCH):
@@ -126,14 +123,8 @@ def write_split(
             found.append(batch)
             file.write(np.concatenate(rows).astype(TOKEN_TYPE, copy=False).tobytes())
             done += len(rows)
-            now = time.monotonic()
-            if now - said >= SAY_EVERY:
-                said, rate = now, done / (now - start)
-                state = f"{done:,} of {total:,} rows, {rate:,.0f} rows/s, {(total - done) / rate:,.0f} s left"
-                say(f"tokenising {name}: {state}")
-            held += len(rows)
-            if held >= HELD_ROWS:
-                held = 0
+            progress.at(done)
+            if len(found) % HELD_BATCHES == 0:
                 let_go(split.data.table["text"], mapped)
                 encode.let_go(mapped)
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(_all(found, "lengths"))])
