@@ -20,6 +20,8 @@ COMMANDS = {
         "--best",
         "--study",
         "--trial",
+        "--top",
+        "--learning-rate",
         "--workers",
         "--max-rows",
         "--model",
@@ -46,7 +48,8 @@ COMMANDS = {
 }
 ORDER = (  # a module of search may import what stands before it
     "config space record verdict confirm leftover study guard choice history machine interrupt scheduler sampler "
-    "wording view trial runner promotion report_style report_facts report_importance report_plots "
+    "wording view trial runner rungs target rung_runs promotion observations transfer horizon rate selection "
+    "report_style report_facts report_importance report_plots "
     "report_space_plots report_tables report_extras report_html report_commands report_sections report_page "
     "report tune promote"
 ).split()
