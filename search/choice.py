@@ -2,12 +2,12 @@
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 
-from search.confirm import Confirmed
+from search.confirm import DEFAULT, Confirmed
 from search.record import StudyConfig, TrialRecord
+from search.space import Point
 from search.study import Study, open_study
-from train_fn.config import DatasetSpec
+from train_fn.config import DatasetSpec, Frozen
 from train_fn.errors import InputError
 from train_fn.storage import Paths
 
@@ -28,6 +28,26 @@ class Choice:
         return self.confirmed.mean if self.confirmed else self.trial.value
 
 
+class Candidate(Frozen):
+    """A configuration that may be promoted. `value` is its validation log loss in the study, as `Choice` has it;
+    None where it was not complete."""
+
+    number: int
+    trial_id: str
+    params: Point
+    value: float | None
+
+    @property
+    def name(self) -> str:
+        return "the default" if self.number == DEFAULT else f"trial {self.number}"
+
+    def at(self, learning_rate: float) -> "Candidate":
+        """The same with another learning rate."""
+        return self.model_copy(
+            update={"params": self.params.model_copy(update={"learning_rate": learning_rate})}
+        )
+
+
 def find_best(
     paths: Paths, model: str, spec: DatasetSpec, study: str | None = None, trial: int | None = None
 ) -> Choice:
@@ -42,7 +62,7 @@ def find_best(
         return _in_study(open_study(paths, study), trial)
     if trial is not None:
         raise InputError("--trial needs --study: a number says nothing without its study")
-    found = [choice for folder in _folders(paths) if (choice := _candidate(Study(folder)))]
+    found = [choice for study in studies_in(paths) if (choice := _candidate(study))]
     fit = [
         choice
         for choice in found
@@ -58,8 +78,33 @@ def find_best(
     return dataclasses.replace(best, reason=f"{reason}; {best.reason}")
 
 
-def _folders(paths: Paths) -> list[Path]:
-    return sorted(file.parent for file in paths.studies.glob("*/config.yaml"))
+def ranked(choice: Choice) -> tuple[Candidate, ...]:
+    """The candidates of a study, the best first: those of its confirmation by their mean over the fresh seeds,
+    then the other complete trials by their own log loss. Whatever became of the default, it is one of them.
+    """
+    study, records, confirmed = choice.study, choice.study.records(), choice.confirmed
+    points = {number: asked.params for number, asked in study.asked().items()}
+    points |= {item.number: item.params for item in records}
+    means = dict(zip(confirmed.candidates, confirmed.means, strict=True)) if confirmed else {}
+    own = {
+        item.number: item.value for item in records if item.status == "COMPLETE" and item.value is not None
+    }
+    values = {**own, **means}
+    order = sorted(values, key=lambda number: (number not in means, values[number], number))
+    return tuple(
+        Candidate(
+            number=number,
+            trial_id=study.trial_id(number),
+            params=points[number],
+            value=values.get(number),
+        )
+        for number in dict.fromkeys([*order, *({DEFAULT} & points.keys())])
+    )
+
+
+def studies_in(paths: Paths) -> list[Study]:
+    """Every study under the output folder, by name."""
+    return [Study(file.parent) for file in sorted(paths.studies.glob("*/config.yaml"))]
 
 
 def _rank(choice: Choice) -> tuple[int, bool, bool, float]:

@@ -10,6 +10,7 @@ from scipy.special import ndtri
 from search.config import SearchConfig
 from search.confirm import TOP
 from search.run_times import RunTimes
+from search.rungs import Plan
 from search.survival import SEARCHES, Floats, Race, judged_evaluations, simulate
 from search.wording import clock
 from train_fn.config import Frozen
@@ -126,8 +127,10 @@ def forecast_search(
     return _forecast(found, work, _start(found) + lives.wall, parts, accelerators)
 
 
-def forecast_promotion(found: Measured, work: "Work", done: float, accelerators: float) -> Forecast:
-    """Of one full run of which the share `done` is trained already."""
+def forecast_promotion(
+    found: Measured, work: "Work", done: float, accelerators: float, plan: Plan
+) -> Forecast:
+    """Of one full run of which the share `done` is trained already; the runs of `plan` come before it begins."""
     times = RunTimes.of(found, work)
     evaluations = sum(percent > 100 * done for percent in times.percents)
     parts = {
@@ -137,6 +140,10 @@ def forecast_promotion(found: Measured, work: "Work", done: float, accelerators:
         "checkpoints": times.checkpoint * evaluations,
         "files": times.deliver,
     }
+    if plan.runs and not done:
+        whole = parts["training"] + parts["evaluation"]
+        each = found.start + found.load + times.deliver
+        parts["runs_on_fractions"] = plan.cost * whole + plan.runs * each
     return _forecast(found, work, np.full(SEARCHES, sum(parts.values())), parts, accelerators)
 
 

@@ -18,15 +18,16 @@ from search.placement import Placed
 from search.probing import ProbeError, find_measured
 from search.promotion import PromoteConfig
 from search.record import StudyConfig
+from search.rungs import Plan
 from search.study import Study
 from search.wording import ascii_line
-from train_fn.config import DatasetSpec, TrainConfig
+from train_fn.config import TrainConfig
 from train_fn.errors import InputError
 from train_fn.measured import Measured
-from train_fn.storage import Paths
 
 if TYPE_CHECKING:
     from train_fn.inputs import Inputs
+    from train_fn.run_folder import RunFolder
 
 Say = Callable[[str], None]
 DAY = 24 * 3600.0
@@ -96,19 +97,20 @@ def _search(
 def foresee_promotion(
     request: Request,
     inputs: "Inputs",
-    spec: DatasetSpec,
     config: TrainConfig,
     promotion: PromoteConfig,
-    paths: Paths,
+    run: "RunFolder",
     say: Say,
+    plan: Plan,
     *,
     replace: bool,
 ) -> Foreseen:
-    """Foresee what is left of a full run whose lock is held. Ends the command and raises as `foresight` does."""
-    from train_fn.run_folder import RunFolder, run_name
+    """Foresee what is left of a full run whose lock is held, and of the runs of `plan` that come before it.
+
+    Ends the command and raises as `foresight` does.
+    """
     from train_fn.workload import count_work
 
-    run = RunFolder.of(paths, run_name(config.model, spec, config.splits))
     if run.finished and not replace:
         return _nothing_left(request, say, f"the run in {run.folder}")
     if not request.wants(promotion.forecast, long=_long(inputs, config, 1)):
@@ -120,7 +122,7 @@ def foresee_promotion(
     work = count_work(inputs.data, device_config, ranks=promotion.workers, score_test=True)
     steps = [int(path.name.split("-")[1]) for path in (run.folder / "checkpoints").glob("step-*")]
     done = 0.0 if replace else max(steps, default=0) / work.steps
-    forecast = forecast_promotion(found, work, done, placed.accelerators)
+    forecast = forecast_promotion(found, work, done, placed.accelerators, plan)
     return _tell(request, forecast, {"workers": promotion.workers}, say)
 
 

@@ -3,7 +3,9 @@
 The same command again continues a run that was stopped, from its last checkpoint.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,10 +17,54 @@ if TYPE_CHECKING:
     from search.choice import Choice
     from search.foresee import Request
     from search.promotion import PromoteConfig
+    from search.selection import Selection
     from train_fn.config import DatasetSpec, TrainConfig
+    from train_fn.job import Job
+    from train_fn.run_folder import RunFolder
     from train_fn.storage import Paths
 
 app = new_app()
+
+
+class LearningRate(StrEnum):
+    """What becomes of the winner's learning rate."""
+
+    COPY = "copy"
+    TRANSFER = "transfer"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be promoted and how it is found; the configuration comes beside it."""
+
+    study: str | None
+    trial: int | None
+    top: int
+    learning_rate: LearningRate
+    replace: bool
+    decontaminate: bool
+    request: "Request"
+
+    def check(self, best: bool, given: Mapping[str, Any]) -> None:
+        """Raises InputError when the parts contradict each other or `given`, the overrides of the settings."""
+        from search.space import Point
+        from train_fn.errors import InputError
+
+        fixed = [key for key in Point.model_fields if key in given]
+        if not (best or self.study):
+            raise InputError("say which trial: --best, or --study NAME with or without --trial NUMBER")
+        if self.top > 1 and self.trial is not None:
+            raise InputError(
+                f"--top {self.top} chooses the trial, so --trial {self.trial} must not; give one of them"
+            )
+        if self.top > 1 and fixed:
+            raise InputError(
+                f"--top {self.top} chooses {fixed[0]} among the trials, so --set must not; give one of them"
+            )
+        if self.learning_rate is LearningRate.TRANSFER and "learning_rate" in fixed:
+            raise InputError(
+                "--learning-rate transfer chooses learning_rate, so --set must not; give one of them"
+            )
 
 
 @app.command(help=__doc__)
@@ -27,6 +73,12 @@ def promote(
     best: Annotated[bool, typer.Option("--best", help="take the best trial of the best study")] = False,
     study: Annotated[str | None, typer.Option(help="take the best trial of this study")] = None,
     trial: Annotated[int | None, typer.Option(help="with --study: take this trial")] = None,
+    top: Annotated[
+        int, typer.Option(min=1, help="run so many and the default on fractions, promote the best")
+    ] = 1,
+    learning_rate: Annotated[
+        LearningRate, typer.Option(help="keep the trial's, or move it to the longer run")
+    ] = LearningRate.COPY,
     workers: Annotated[int | None, typer.Option(help="ranks of the run, a GPU each [1]")] = None,
     max_rows: Annotated[int | None, typer.Option(help="train on so many rows [all]")] = None,
     model: Annotated[str | None, typer.Option(help="whose studies to look at [Qwen/Qwen3-0.6B]")] = None,
@@ -48,24 +100,21 @@ def promote(
 ) -> None:
     with explained():
         from search.foresee import Request
-        from train_fn.errors import InputError
 
-        if not (best or study):
-            raise InputError("say which trial: --best, or --study NAME with or without --trial NUMBER")
+        request = Request(dry_run, price_per_hour)
+        order = Order(study, trial, top, learning_rate, replace, decontaminate, request)
         flags = {"workers": workers, "max_rows": max_rows}
-        request, switches = Request(dry_run, price_per_hour), (replace, decontaminate)
-        _promote(dataset, (study, trial), model, output, set_ or [], flags, switches, request)
+        _promote(dataset, best, order, model, output, set_ or [], flags)
 
 
 def _promote(
     dataset: str,
-    which: tuple[str | None, int | None],
+    best: bool,
+    order: Order,
     model: str | None,
     output: Path | None,
     sets: list[str],
     flags: dict[str, Any],
-    switches: tuple[bool, bool],
-    request: "Request",
 ) -> None:
     from search.choice import find_best
     from search.promotion import resolve_promotion
@@ -73,16 +122,23 @@ def _promote(
     from train_fn.run_folder import RunFolder, run_name
     from train_fn.storage import Paths
 
-    spec, paths = find_dataset(dataset), Paths.of(output)
     given = parse_sets(sets)
+    order.check(best, given)
+    spec, paths = find_dataset(dataset), Paths.of(output)
     wanted = absolute_model(model) if model else resolve_train(spec, {}).model
-    choice = find_best(paths, wanted, spec, *which)
+    choice = find_best(paths, wanted, spec, order.study, order.trial)
     config, promotion = resolve_promotion(choice, spec, given, flags)
-    typer.echo(f"promoting {choice.trial.trial_id}: {choice.reason}")
-    typer.echo(f"          {choice.trial.params.model_dump_json()}, everything else as in that study")
+    if order.top == 1:
+        typer.echo(f"promoting {choice.trial.trial_id}: {choice.reason}")
+        typer.echo(f"          {choice.trial.params.model_dump_json()}, everything else as in that study")
+    else:
+        typer.echo(
+            f"promoting the best of {order.top} trials of {choice.study.name} and the default: {choice.reason}"
+        )
 
-    with RunFolder.of(paths, run_name(config.model, spec, config.splits)).locked():
-        _run(choice, spec, config, promotion, paths, *switches, request)
+    folder = RunFolder.of(paths, run_name(config.model, spec, config.splits))
+    with folder.locked():
+        _run(choice, spec, config, promotion, paths, order, folder)
 
 
 def _run(
@@ -91,39 +147,51 @@ def _run(
     config: "TrainConfig",
     promotion: "PromoteConfig",
     paths: "Paths",
-    replace: bool,
-    decontaminate: bool,
-    request: "Request",
+    order: Order,
+    folder: "RunFolder",
 ) -> None:
     from search.foresee import foresee_promotion
-    from search.foreseen import settle
     from search.guard import find_seen
-    from search.promotion import run_promotion
     from search.report_page import write_report
+    from search.selection import select
+    from search.target import Target
     from train_fn.contamination import write_left_out
     from train_fn.full_run import claim_run, finish
     from train_fn.inputs import prepare_inputs
 
-    origin = {"study": choice.study.name, "trial_id": choice.trial.trial_id}
-    settings = {**origin, "promotion": promotion.model_dump(), "decontaminate": decontaminate}
     inputs = prepare_inputs(spec, config, paths, typer.echo)
-    seen = find_seen(choice.study, spec, inputs, paths, typer.echo, decontaminate=decontaminate)
-    foreseen = foresee_promotion(request, inputs, spec, config, promotion, paths, typer.echo, replace=replace)
-    run, job = claim_run(spec, config, paths, inputs, "promotion", settings, replace=replace)
+    seen = find_seen(choice.study, spec, inputs, paths, typer.echo, decontaminate=order.decontaminate)
+    target = Target.of(config, inputs.data, seen if order.decontaminate else None)
+    transfer = order.learning_rate is LearningRate.TRANSFER
+    selection = select(choice, target, promotion, paths, order.top, transfer=transfer)
+    foreseen = foresee_promotion(
+        order.request, inputs, config, promotion, folder, typer.echo, selection.plan, replace=order.replace
+    )
+    settings, undecided = {**selection.settings, "decontaminate": order.decontaminate}, selection.undecided
+    run, job = claim_run(
+        spec, config, paths, inputs, "promotion", settings, replace=order.replace, undecided=undecided
+    )
     foreseen.keep(run.folder)
-    if decontaminate:
+    if order.decontaminate:
         write_left_out(seen, run.folder)
-    if not run.finished:
-        run_promotion(job, run.logs, promotion)
-    else:
-        typer.echo("this run is finished already; --replace would do it anew")
-    settle(run.folder, typer.echo)
-    told = {**origin, "trial": choice.trial.number, "reason": choice.reason, "value": choice.value}
-    lineage = {**told, "params": choice.trial.params.model_dump(), "seen_by_search": seen.facts}
+    _train(run, job, selection, promotion)
+    lineage = {**selection.lineage(run), "seen_by_search": seen.facts}
     for line in finish(run, spec, config, inputs, paths, lineage, typer.echo):
         typer.echo(line)
     typer.echo(write_report(choice.study, paths)[-1])  # where the report lies
     typer.echo(f"next     load {run.folder / 'adapter'} with peft.AutoPeftModelForSequenceClassification")
+
+
+def _train(run: "RunFolder", job: "Job", selection: "Selection", promotion: "PromoteConfig") -> None:
+    from search.foreseen import settle, sitting
+    from search.promotion import one_ray
+
+    if run.finished:
+        typer.echo("this run is finished already; --replace would do it anew")
+    else:
+        with sitting(run.folder), one_ray(promotion) as train:
+            train(selection.settle(run, job, train, typer.echo), run.logs / "run.log")
+    settle(run.folder, typer.echo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

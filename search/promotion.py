@@ -1,4 +1,4 @@
-"""One full run with a search's winner: a TorchTrainer with N workers over the promoted configuration."""
+"""The runs of a promotion: each a TorchTrainer with N workers, all on one Ray."""
 
 import shutil
 import signal
@@ -6,14 +6,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from search.choice import Choice
 from search.config import ForecastMode
-from search.foreseen import sitting
 from search.machine import local_ray
+from search.rung_runs import Train
 from train_fn.bar import RunBar
 from train_fn.config import DatasetSpec, Frozen, TrainConfig, build, check_train, nearest, read_yaml
 from train_fn.errors import InputError
@@ -29,6 +29,15 @@ class PromoteConfig(Frozen):
     cpus_per_worker: int | None = Field(default=None, ge=1)
     forecast: ForecastMode = "auto"
     max_failures: int = Field(default=3, ge=0)
+    rungs: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(default=(0.01, 0.05), min_length=1)
+    max_extra_cost: float = Field(default=0.2, gt=0)
+
+    @field_validator("rungs")
+    @classmethod
+    def _ascending(cls, rungs: tuple[float, ...]) -> tuple[float, ...]:
+        if list(rungs) != sorted(set(rungs)):
+            raise ValueError("must be fractions that ascend, such as [0.01, 0.05]")
+        return rungs
 
 
 def resolve_promotion(
@@ -55,27 +64,30 @@ def resolve_promotion(
     return check_train(spec, config), build(PromoteConfig, {**read_yaml(source), **own}, str(source))
 
 
-def run_promotion(job: Any, logs: Path, config: PromoteConfig) -> None:
-    """Train with `config.workers` ranks, from the last checkpoint if there is one; returns when it is done.
+@contextmanager
+def one_ray(config: PromoteConfig) -> Iterator[Train]:
+    """Yields what trains a job, with its log at the path, on one Ray for all jobs of the block.
 
+    It trains with `config.workers` ranks, from the last checkpoint if there is one, and returns when that is done.
     A worker that dies is started again from its checkpoint, `max_failures` times. Raises InputError when the
     machine has too little for the workers, or when the training failed; KeyboardInterrupt after Ctrl-C.
     """
-    scratch = job.folder / ".ray"
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        with (
-            sitting(job.folder),
-            local_ray() as machine,
-            _watched(scratch.parent / ".progress.json", logs / "run.log") as progress,
-        ):
-            _fit(job, config, machine, scratch, progress, logs)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with local_ray() as machine:
+
+        def train(job: Any, log: Path) -> None:
+            scratch = job.folder / ".ray"
+            shutil.rmtree(scratch, ignore_errors=True)
+            try:
+                with _watched(job.folder / ".progress.json", log) as progress:
+                    _fit(job, config, machine, scratch, progress, log)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+        yield train
 
 
 def _fit(
-    job: Any, config: PromoteConfig, machine: Mapping[str, float], scratch: Path, progress: Path, logs: Path
+    job: Any, config: PromoteConfig, machine: Mapping[str, float], scratch: Path, progress: Path, log: Path
 ) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
@@ -87,7 +99,7 @@ def _fit(
     failure.unlink(missing_ok=True)
     trainer = TorchTrainer(
         train_fn,
-        train_loop_config={"job": job, "progress": str(progress), "log": str(logs / "run.log")},
+        train_loop_config={"job": job, "progress": str(progress), "log": str(log)},
         scaling_config=ScalingConfig(
             num_workers=config.workers, use_gpu=gpus, resources_per_worker=resources
         ),
@@ -99,7 +111,7 @@ def _fit(
             ),
         ),
     )
-    again = f"the whole log: {logs / 'run.log'}; the same command goes on from the last checkpoint"
+    again = f"the whole log: {log}; the same command goes on from the last checkpoint"
     # Ray puts a handler of its own in place, which ends the process as a success.
     handler = signal.getsignal(signal.SIGINT)
     try:

@@ -16,7 +16,9 @@ from search.forecast import (
     trials_that_fit,
 )
 from search.run_times import TRIAL_SECONDS, RunTimes
+from search.rungs import Plan, Rung, Size
 
+PLAIN = Plan(rungs=(), probe=None, bound=0.2)
 START = RAY_SECONDS + 3 + 4 + 1
 TRAINING = 10_000 * 0.001 + 20_000 * 0.00152 + 10_000 * 0.002 + 40 * 0.25  # 0.00152 lies between the paces
 
@@ -40,7 +42,7 @@ def test_a_run_takes_its_tokens_at_the_pace_of_their_length_and_an_update_a_step
 
 
 def test_a_promotion_is_start_training_evaluations_and_files() -> None:
-    told = forecast_promotion(found(), work(), done=0.0, accelerators=0)
+    told = forecast_promotion(found(), work(), done=0.0, accelerators=0, plan=PLAIN)
     assert told.parts == pytest.approx(
         {
             "start_up": START,
@@ -56,10 +58,23 @@ def test_a_promotion_is_start_training_evaluations_and_files() -> None:
 
 
 def test_what_a_promotion_has_done_is_not_foreseen_again() -> None:
-    told = forecast_promotion(found(), work(), done=0.75, accelerators=0)
+    told = forecast_promotion(found(), work(), done=0.75, accelerators=0, plan=PLAIN)
     assert told.parts["training"] == pytest.approx(TRAINING / 4)
     assert told.parts["evaluation"] == pytest.approx(3 * 0.5 + 1)  # at 80, 90 and 100 %
     assert told.parts["start_up"] == pytest.approx(START)
+
+
+def test_runs_on_fractions_come_before_a_promotion_that_has_not_begun() -> None:
+    size = Size(fraction=0.05, rows=10, steps=1, cost=0.06)
+    plan = Plan(rungs=(Rung(size=size, runs=2, keep=1),), probe=None, bound=0.2)
+    told = forecast_promotion(found(), work(), done=0.0, accelerators=0, plan=plan)
+    passes = told.parts["training"] + told.parts["evaluation"]
+    each = found().start + found().load + told.parts["files"]
+    assert told.parts["runs_on_fractions"] == pytest.approx(2 * (0.06 * passes + each))
+    assert (
+        forecast_promotion(found(), work(), done=0.5, accelerators=0, plan=plan).parts.keys()
+        < told.parts.keys()
+    )
 
 
 def test_one_trial_is_a_full_run() -> None:
@@ -109,7 +124,7 @@ def test_the_cost_is_that_of_the_accelerators_or_of_the_machine_without_one() ->
 
 
 def test_the_interval_holds_the_quantiles_of_survival_too() -> None:
-    promotion = forecast_promotion(found(), work(), done=0.0, accelerators=0)
+    promotion = forecast_promotion(found(), work(), done=0.0, accelerators=0, plan=PLAIN)
     search = search_of(20, confirm_seeds=0)
     assert QUANTILES == (0.05, 0.95)
     assert search.high / search.low > 1.3 * promotion.high / promotion.low

@@ -20,6 +20,7 @@ from search.foreseen import FORECAST, Foreseen
 from search.probing import Place, ProbeError
 from search.promotion import PromoteConfig
 from search.record import StudyConfig
+from search.rungs import Plan
 from search.study import Study
 from train_fn.config import DatasetSpec
 from train_fn.errors import InputError
@@ -268,7 +269,7 @@ def test_a_promotion_is_foreseen_from_its_last_checkpoint(
 
     def foreseen(*, replace: bool = False, dry: bool = False) -> dict[str, Any]:
         promotion = PromoteConfig(workers=2, forecast="always")
-        about = (inputs, spec, config, promotion, paths, print)
+        about = (inputs, config, promotion, run, print, Plan(rungs=(), probe=None, bound=0.2))
         return dict(foresee_promotion(Request(dry_run=dry), *about, replace=replace).record or {})
 
     whole = foreseen()

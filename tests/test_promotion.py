@@ -2,86 +2,21 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from folders import write
-from safetensors.torch import load_file
+from promotions import TRAIN, adapter, finish, promote, study_in, write_rows
 
-from search.choice import Choice
-from search.config import SearchConfig
 from search.promotion import resolve_promotion
-from search.record import DataInfo, StudyConfig, record_of
-from search.space import Point
-from search.study import Study
-from train_fn.config import DatasetSpec, TrainConfig, find_dataset
-from train_fn.sample import COLUMNS, sample_rows
-from train_fn.storage import PROJECT, Paths, read_json
-
-TRAIN = TrainConfig(
-    model="tiny",
-    max_length=64,
-    batch_size=8,
-    epochs=2,
-    evaluations=4,
-    eval_before_rows=16,
-    max_rows=64,
-    checkpoint_minutes=0.001,
-    micro_batch_tokens=256,
-)
-POINT = Point(learning_rate=1e-3, lora_rank=8, lora_alpha=16)
-
-
-def study_in(output: Path, train: TrainConfig = TRAIN, dataset: str = "rows") -> Choice:
-    """A study with one complete trial, on record."""
-    study = Study(Paths.of(output).studies / "made")
-    study.folder.mkdir(parents=True)
-    data = DataInfo(name=dataset, builtin=False, source="-", revision=None, fingerprint="-", train_rows=64)
-    config = StudyConfig(dataset=data, train=train, search=SearchConfig())
-    study.adopt_config(config)
-    last = {"progress": 100, "objective": 0.5, "status": "COMPLETE", "done": True}
-    record = record_of(study.ask(0, POINT), [last])
-    study.end(record)
-    np.save(study.texts_file, np.zeros((0, 2), np.uint64))
-    return Choice(study, config, record, "made for the test")
+from train_fn.config import DatasetSpec, find_dataset
+from train_fn.storage import read_json
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "rows"
-    for name, count in (("train", 240), ("validation", 60), ("test", 60)):
-        columns = zip(*sample_rows()[name][:count], strict=True)
-        write(folder / f"{name}.parquet", dict(zip(COLUMNS, map(list, columns), strict=True)))
-    return folder
-
-
-def promote(rows: Path, output: Path, *more: str) -> "subprocess.Popen[str]":
-    words = [sys.executable, str(PROJECT / "search" / "promote.py"), "--best", "--dataset", str(rows)]
-    words += ["--model", "tiny", "--output", str(output), *more]
-    environment = {**os.environ, "WANDB_MODE": "disabled", "PYTHONPATH": str(PROJECT)}
-    return subprocess.Popen(
-        words,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-
-
-def finish(process: "subprocess.Popen[str]", code: int = 0) -> str:
-    told, _ = process.communicate(timeout=200)
-    assert process.returncode == code, told
-    return told
-
-
-def adapter(output: Path) -> dict[str, torch.Tensor]:
-    return load_file(output / "qwen3-tiny-rows" / "adapter" / "adapter_model.safetensors")
+    return write_rows(tmp_path_factory.mktemp("data") / "rows")
 
 
 def test_a_promotion_trains_the_winners_model_whatever_the_target_says(tmp_path: Path) -> None:

@@ -25,9 +25,11 @@ from training import (
 )
 
 from train_fn import worker
-from train_fn.cache import open_set
+from train_fn.batching import Rows
+from train_fn.cache import Split, open_set
 from train_fn.config import LABELS
 from train_fn.errors import InputError
+from train_fn.evaluation import Scores
 from train_fn.model import fingerprint
 from train_fn.storage import LOSSES, read_json
 from train_fn.worker import Job, training_data, warm_base
@@ -231,3 +233,22 @@ def test_a_stopped_run_keeps_its_checkpoints_only_where_it_may_go_on(
 def test_published_weights_of_a_set_without_a_table_are_refused(small_model: Path, tokens: Path) -> None:
     with pytest.raises(InputError):
         training_data(settings(small_model, class_weights="published"), open_set(tokens))
+
+
+def test_a_run_on_a_rung_scores_the_rows_of_its_evaluations_and_no_others(
+    new_job: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    whole = worker.Scorer.__call__
+
+    def spied(self: worker.Scorer, split: Split, rows: Rows) -> Scores:
+        seen.append(len(rows))
+        return whole(self, split, rows)
+
+    monkeypatch.setattr(worker.Scorer, "__call__", spied)
+    job = replace(new_job(eval_rows=24, eval_before_rows=0, evaluations=2), score_validation=False)
+    assert Caller().run(job) == "COMPLETE"
+    assert seen == [24, 24]
+    found = read_json(job.folder / "metrics.json")
+    assert (found["before"], found["after"]["rows"]) == (None, 24)
+    assert read_json(job.folder / "result.json")["objective"] == found["after"]["log_loss"]

@@ -1,6 +1,6 @@
 """What a promotion and a plain training run share: claiming the run's folder, its job, and finishing it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from train_fn.cache import open_set
@@ -32,13 +32,16 @@ def claim_run(
     origin: Mapping[str, Any],
     *,
     replace: bool,
+    undecided: Collection[str] = (),
 ) -> tuple[RunFolder, Job]:
-    """Claim the run's folder and describe the run. `origin` names the trial it comes from.
+    """Claim the run's folder and describe the run. `origin` names the trial it comes from, `undecided` those of
+    `config` that are yet to be found.
 
     Raises InputError, before anything in the folder is touched.
     """
     run = RunFolder.of(paths, run_name(config.model, spec, config.splits))
-    run.claim(settings_of(config, open_set(inputs.data).meta, **origin), replace=replace)
+    settings = settings_of(config, open_set(inputs.data).meta, **origin)
+    run.claim(settings, replace=replace, undecided=undecided)
     inputs.keep_audit(run.folder)
     tracking = RunInfo(
         id=run.run_id,

@@ -25,6 +25,7 @@ class Job:
     score_test: bool
     memory_fraction: float = 1.0
     keep_losses: bool = False  # write the log loss of every validation row
+    score_validation: bool = True  # all of it, at the end; else the best evaluation during the run stands
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import platform
 import shutil
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -68,13 +68,17 @@ class RunFolder:
                 f"{self.folder} is being trained by another command; wait for it, end it, or use another --output"
             ) from error
 
-    def claim(self, settings: Mapping[str, Any], *, replace: bool) -> None:
-        """Make the folder this run's. Raises InputError when it holds a run of other settings."""
+    def claim(self, settings: Mapping[str, Any], *, replace: bool, undecided: Collection[str] = ()) -> None:
+        """Make the folder this run's. Raises InputError when it holds a run of other settings.
+
+        The run itself finds the `undecided` of its training's settings; what it found already stands.
+        """
         file = self.folder / "config.yaml"
         if replace:
             shutil.rmtree(self.folder, ignore_errors=True)
         elif file.exists():
             there = read_yaml(file)
+            settings = _with_train(settings, {key: there["train"].get(key) for key in undecided})
             lines = sorted(_differences({**there, "promotion": None}, {**settings, "promotion": None}))
             if lines:
                 state = "a finished" if self.finished else "an unfinished"
@@ -86,8 +90,19 @@ class RunFolder:
         self.logs.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "run_id").exists():
             write_text(self.folder / "run_id", f"{self.name}-{uuid.uuid4().hex[:8]}")
+        self._write_config(settings)
+
+    def decide(self, values: Mapping[str, Any]) -> None:
+        """Record what the run found of the settings that were undecided."""
+        self._write_config(_with_train(read_yaml(self.folder / "config.yaml"), values))
+
+    def _write_config(self, settings: Mapping[str, Any]) -> None:
         text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=False)
-        write_text(file, "# config.yaml: resolved, as the run used it\n" + text)
+        write_text(self.folder / "config.yaml", "# config.yaml: resolved, as the run used it\n" + text)
+
+
+def _with_train(settings: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**settings, "train": {**settings["train"], **values}}
 
 
 def _differences(there: Any, given: Any, key: str = "") -> list[str]:

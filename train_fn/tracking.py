@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 Confusion = Sequence[Sequence[int]]  # rows true, columns predicted, order of LABELS
-JobType = Literal["trial", "promotion", "train"]
+JobType = Literal["trial", "rung", "promotion", "train"]
 Status = Literal["COMPLETE", "PRUNED", "FAILED", "INTERRUPTED"]
 
 _log = logging.getLogger(__name__)

@@ -152,8 +152,9 @@ def _score_after(
     job: Job, data: TokenizedSet, training: TrainingData, state: TrainState, score: Scorer
 ) -> Result:
     everything = scored_rows("validation", len(data.validation), left_out_file(job.folder))
-    if not (job.score_test or job.keep_losses) and len(training.eval_rows) == len(everything):
-        # The best evaluation was on these very rows.
+    known = not job.score_validation or len(training.eval_rows) == len(everything)
+    if known and not (job.score_test or job.keep_losses):
+        # The best evaluation was on these very rows, or is all that is asked for.
         return Result(state.before, Metrics(**state.best_metrics), {})
     scores = {"validation": score(data.validation, everything)}
     if job.score_test:
