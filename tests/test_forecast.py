@@ -62,6 +62,8 @@ def test_what_a_promotion_has_done_is_not_foreseen_again() -> None:
     assert told.parts["training"] == pytest.approx(TRAINING / 4)
     assert told.parts["evaluation"] == pytest.approx(3 * 0.5 + 1)  # at 80, 90 and 100 %
     assert told.parts["start_up"] == pytest.approx(START)
+    half = forecast_promotion(found(), work(), done=0.5, accelerators=0)
+    assert half.parts["checkpoints"] == pytest.approx(5 * 0.5)  # the one at 50 % holds its evaluation
 
 
 def test_runs_on_fractions_come_before_a_promotion_that_has_not_begun() -> None:
