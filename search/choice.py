@@ -7,9 +7,10 @@ from search.confirm import DEFAULT, Confirmed
 from search.record import StudyConfig, TrialRecord
 from search.space import Point
 from search.study import Study, open_study
-from train_fn.config import DatasetSpec, Frozen
+from train_fn.config import DatasetSpec
 from train_fn.errors import InputError
 from train_fn.storage import Paths
+from train_fn.values import Frozen
 
 
 @dataclass(frozen=True)
@@ -114,12 +115,10 @@ def _rank(choice: Choice) -> tuple[int, bool, bool, float]:
 
 
 def _candidate(study: Study) -> Choice | None:
-    best, confirmed = study.winner()
-    if best is None:
+    if (best := study.winner()) is None:
         return None
-    reason = confirmed.sentence if confirmed else study.confirmation().unconfirmed(best)
-    chosen = confirmed if confirmed and confirmed.winner is not None else None
-    return Choice(study, study.config(), best, reason, chosen)
+    confirmed = best.confirmed if best.confirmed and best.confirmed.winner is not None else None
+    return Choice(study, study.config(), best.trial, best.sentence, confirmed)
 
 
 def _in_study(study: Study, number: int | None) -> Choice:
@@ -132,9 +131,8 @@ def _in_study(study: Study, number: int | None) -> Choice:
             raise InputError(f"study {study.name} has no complete trial yet; continue its search first")
         return choice
     trials = {record.number: record for record in study.records() if record.status == "COMPLETE"}
-    winner, _ = study.winner()
-    if winner:
-        trials[winner.number] = winner  # a default that won was perhaps stopped in the search
+    if best := study.winner():
+        trials[best.trial.number] = best.trial  # a default that won was perhaps stopped in the search
     if number not in trials:
         there = ", ".join(map(str, sorted(trials))) or "none"
         raise InputError(f"study {study.name} has no complete trial {number}; complete trials: {there}")

@@ -12,9 +12,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from train_fn.config import DatasetSpec, Frozen, TrainConfig, build, nearest, read_yaml, resolve_train
+from train_fn.config import DatasetSpec, TrainConfig, resolve_train
 from train_fn.errors import InputError
 from train_fn.storage import CONFIGS
+from train_fn.values import Frozen, build, nearest, read_yaml
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 ForecastMode = Literal["auto", "always", "never"]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from search.config import SearchConfig
 from search.record import ConfirmRecord, StudyConfig, TrialRecord
-from train_fn.config import Frozen
 from train_fn.storage import LOSSES
+from train_fn.values import Frozen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,10 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from search.prior import Tried, read_prior
-from search.study import Study
-from train_fn.config import Frozen
-from train_fn.storage import write_json
+from search.prior import Tried
+from train_fn.values import Frozen
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -18,7 +16,6 @@ Curve = Sequence[
     tuple[int, float]
 ]  # (percent of the run, lowest log loss so far); a complete one ends at 100
 
-FILE = "fidelity.json"
 LEAST = 6  # shared configurations; simulated with 5, tau's interval missed the truth in 22 % of cases
 USEFUL = 0.5  # three of four pairs of configurations are in the same order
 TOP = 3
@@ -120,25 +117,6 @@ def agreement(small: Mapping[Hashable, Curve], large: Mapping[Hashable, Curve]) 
 def curves_of(trials: Iterable[Tried]) -> dict[Hashable, Curve]:
     """The curves of the trials that did not fail, by their points."""
     return {trial.params: trial.curve for trial in trials if trial.status != "FAILED"}
-
-
-def write_fidelity(study: Study) -> list[str]:
-    """Write fidelity.json of a study with a prior, from its record as it is; returns its line for the terminal.
-
-    Nothing is written, and no line returned, without a prior or before one of its points has been tried. Raises
-    InputError.
-    """
-    prior = read_prior(study)
-    if prior is None:
-        return []
-    dataset = study.config().dataset.name
-    names = (prior.dataset, dataset) if prior.dataset != dataset else (prior.study, study.name)
-    own = [Tried.of(record) for record in study.records()]
-    found = compare(curves_of(prior.trials), curves_of(own), names)
-    if found is None:
-        return []
-    write_json(study.folder / FILE, {"prior": prior.study, **found.model_dump(mode="json")})
-    return [f"fidelity {found.sentence}"]
 
 
 def _sides(small: Mapping[Hashable, Curve], large: Mapping[Hashable, Curve]) -> tuple[Side, Side]:

@@ -13,8 +13,8 @@ from search.run_times import RunTimes
 from search.rungs import Plan
 from search.survival import SEARCHES, Floats, Race, judged_evaluations, simulate
 from search.wording import clock
-from train_fn.config import Frozen
 from train_fn.measured import Measured
+from train_fn.values import Frozen
 
 if TYPE_CHECKING:
     from train_fn.workload import Work

@@ -10,8 +10,8 @@ from search.record import StudyConfig
 from search.space import Point
 from search.target import steps_of
 from search.transfer import Interval, Transfer, propose
-from train_fn.config import Frozen
 from train_fn.storage import Paths
+from train_fn.values import Frozen
 
 FREE = {"max_rows", "seed", *Point.model_fields}  # may differ between studies: size, chance, what is tried
 LIMIT = 3.0  # times the copied rate, either way: as far as a move goes without a probe

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from train_fn.config import Frozen
 from train_fn.errors import InputError
+from train_fn.values import Frozen
 
 LEAST = 5  # usable trials at a size: a quadratic and its noise are four numbers
 DIVERGED = 5.0  # times further above the best than the median is: a quadratic reaches 4, a diverged trial 100

@@ -10,9 +10,10 @@ from search.config import Bounds, SearchConfig, SpaceConfig
 from search.record import StudyConfig, TrialRecord
 from search.space import Point
 from search.study import Study
-from train_fn.config import DatasetSpec, Frozen, TrainConfig, known_datasets
+from train_fn.config import DatasetSpec, TrainConfig, known_datasets
 from train_fn.errors import InputError
 from train_fn.storage import Paths, read_json, write_json
+from train_fn.values import Frozen
 
 FILE = "prior.json"
 LEAST = 2  # complete trials: one is not better than any other
@@ -127,8 +128,8 @@ def read_prior(study: Study) -> Prior | None:
 def _taken(study: Study, train: TrainConfig, search: SearchConfig) -> Prior:
     config = study.config()
     trials = [Tried.of(record) for record in sorted(study.records(), key=lambda record: record.number)]
-    winner, _ = study.winner()
-    first = [Tried.of(winner)] if winner else []
+    winner = study.winner()
+    first = [Tried.of(winner.trial)] if winner else []
     return Prior(
         study=study.name,
         dataset=config.dataset.name,

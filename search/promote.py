@@ -3,19 +3,17 @@
 The same command again continues a run that was stopped, from its last checkpoint.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from search.order import LearningRate, Order
 from train_fn.cli import explained, new_app, run_app
 
 if TYPE_CHECKING:
     from search.choice import Choice
-    from search.foresee import Request
     from search.promotion import PromoteConfig
     from search.selection import Selection
     from train_fn.config import DatasetSpec, TrainConfig
@@ -24,47 +22,6 @@ if TYPE_CHECKING:
     from train_fn.storage import Paths
 
 app = new_app()
-
-
-class LearningRate(StrEnum):
-    """What becomes of the winner's learning rate."""
-
-    COPY = "copy"
-    TRANSFER = "transfer"
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be promoted and how it is found; the configuration comes beside it."""
-
-    study: str | None
-    trial: int | None
-    top: int
-    learning_rate: LearningRate
-    replace: bool
-    decontaminate: bool
-    request: "Request"
-
-    def check(self, best: bool, given: Mapping[str, Any]) -> None:
-        """Raises InputError when the parts contradict each other or `given`, the overrides of the settings."""
-        from search.space import Point
-        from train_fn.errors import InputError
-
-        fixed = [key for key in Point.model_fields if key in given]
-        if not (best or self.study):
-            raise InputError("say which trial: --best, or --study NAME with or without --trial NUMBER")
-        if self.top > 1 and self.trial is not None:
-            raise InputError(
-                f"--top {self.top} chooses the trial, so --trial {self.trial} must not; give one of them"
-            )
-        if self.top > 1 and fixed:
-            raise InputError(
-                f"--top {self.top} chooses {fixed[0]} among the trials, so --set must not; give one of them"
-            )
-        if self.learning_rate is LearningRate.TRANSFER and "learning_rate" in fixed:
-            raise InputError(
-                "--learning-rate transfer chooses learning_rate, so --set must not; give one of them"
-            )
 
 
 @app.command(help=__doc__)
@@ -118,9 +75,10 @@ def _promote(
 ) -> None:
     from search.choice import find_best
     from search.promotion import resolve_promotion
-    from train_fn.config import absolute_model, find_dataset, parse_sets, resolve_train
+    from train_fn.config import absolute_model, find_dataset, resolve_train
     from train_fn.run_folder import RunFolder, run_name
     from train_fn.storage import Paths
+    from train_fn.values import parse_sets
 
     given = parse_sets(sets)
     order.check(best, given)

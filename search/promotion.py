@@ -15,9 +15,10 @@ from search.config import ForecastMode
 from search.machine import local_ray
 from search.rung_runs import Train
 from train_fn.bar import RunBar
-from train_fn.config import DatasetSpec, Frozen, TrainConfig, build, check_train, nearest, read_yaml
+from train_fn.config import DatasetSpec, TrainConfig, check_train
 from train_fn.errors import InputError
 from train_fn.storage import CONFIGS, read_json
+from train_fn.values import Frozen, build, nearest, read_yaml
 
 POLL_SECONDS = 0.5
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from search.config import SearchConfig
 from search.space import Point
-from train_fn.config import DatasetSpec, Frozen, TrainConfig
+from train_fn.config import DatasetSpec, TrainConfig
+from train_fn.values import Frozen
 
 Row = Mapping[str, Any]
 LOCK = ".lock"  # in a run's folder: held by the process that writes there, freed by its death
@@ -41,6 +42,15 @@ class StudyConfig(Frozen):
         data = {"dataset": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint}}
         prior = {"prior": self.prior, "prior_top": self.search.prior_top} if self.prior is not None else {}
         return dict(_flatten({**data, **self.train.model_dump(mode="json"), **self.search.identity, **prior}))
+
+    def unlike(self, given: "StudyConfig") -> list[str]:
+        """A line for each setting that keeps trials of the two from being compared."""
+        mine, theirs = self.identity, given.identity
+        return [
+            f"{key}: {mine.get(key)} in the study, {theirs.get(key)} now"
+            for key in sorted({*mine, *theirs})
+            if mine.get(key) != theirs.get(key)
+        ]
 
     def default_name(self, spec: DatasetSpec) -> str:
         """The set and a hash of the settings: other settings make another study."""

@@ -36,13 +36,15 @@ class Facts:
             records = sorted(study.records(), key=lambda record: record.number)
             ended = {record.number for record in records}
             under_way = tuple(number for number in study.asked() if number not in ended)
-            (_, confirmed), missing = study.winner(), len(study.confirmation().missing)
+            winner, missing = study.winner(), len(study.confirmation().missing)
         except ValueError as error:
             raise InputError(
                 f"the trials of study {study.name} must be a record of this version, but: {error}; "
                 "search anew, or report with the version that searched"
             ) from error
-        return cls(study.name, config, tuple(records), under_way, confirmed, missing)
+        return cls(
+            study.name, config, tuple(records), under_way, winner.confirmed if winner else None, missing
+        )
 
     @cached_property
     def best(self) -> TrialRecord | None:

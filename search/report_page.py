@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from search.fidelity import write_fidelity
+from search.fidelity_file import write_fidelity
 from search.report_extras import extras, promotions
 from search.report_facts import Facts, counts, judged, rungs, verdict
 from search.report_html import Section, render

@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from train_fn.config import Frozen
 from train_fn.errors import InputError
+from train_fn.values import Frozen
 
 FEWEST = 2  # that meet on the last rung: of one alone it would say nothing
 RATES = 3  # of a probe of the learning rate: the copied, the proposed, and the one between them

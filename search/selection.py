@@ -17,9 +17,9 @@ from search.rung_runs import RUNGS, RungRuns, Train, choose
 from search.rungs import Plan, Rung, plan_rungs, probe_of
 from search.space import LEARNING_RATE, Point
 from search.target import Target
-from train_fn.config import read_yaml
 from train_fn.errors import InputError
 from train_fn.storage import Paths, read_json
+from train_fn.values import read_yaml
 
 if TYPE_CHECKING:
     from train_fn.job import Job

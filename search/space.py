@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from search.config import PowersOfTwo, SpaceConfig
-from train_fn.config import Frozen, TrainConfig
+from train_fn.config import TrainConfig
 from train_fn.errors import InputError
+from train_fn.values import Frozen
 
 if TYPE_CHECKING:
     import optuna

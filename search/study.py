@@ -24,13 +24,14 @@ from pathlib import Path
 
 import yaml
 
-from search.confirm import Confirmation, Confirmed
+from search.confirm import Confirmation
 from search.leftover import left_record
-from search.record import Asked, ConfirmRecord, Rerun, StudyConfig, TrialRecord, best_of, now
+from search.record import Asked, ConfirmRecord, Rerun, StudyConfig, TrialRecord, now
 from search.space import Point
-from train_fn.config import read_yaml
+from search.winner import Winner, find_winner
 from train_fn.errors import InputError
 from train_fn.storage import Paths, append_line, read_json, read_lines, write_json, write_text
+from train_fn.values import read_yaml
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -78,18 +79,11 @@ class Study:
 
     def check_config(self, config: StudyConfig) -> None:
         """A config.yaml that is there must be for the same settings. Raises InputError."""
-        if (self.folder / "config.yaml").exists():
-            there, given = self.config().identity, config.identity
-            lines = [
-                f"{key}: {there.get(key)} in the study, {given.get(key)} now"
-                for key in sorted({*there, *given})
-                if there.get(key) != given.get(key)
-            ]
-            if lines:
-                raise InputError(
-                    f"study {self.name} was made for other settings:\n  " + "\n  ".join(lines) + "\n"
-                    "give the same settings, another --study, or none (then the settings make the name)"
-                )
+        if (self.folder / "config.yaml").exists() and (lines := self.config().unlike(config)):
+            raise InputError(
+                f"study {self.name} was made for other settings:\n  " + "\n  ".join(lines) + "\n"
+                "give the same settings, another --study, or none (then the settings make the name)"
+            )
 
     def adopt_config(self, config: StudyConfig) -> None:
         """Write config.yaml. Raises InputError when the study is there for other settings."""
@@ -135,12 +129,9 @@ class Study:
         """What the study as it is asks to be run again, and what has been."""
         return Confirmation.of(self.config(), self.records(), self.reruns())
 
-    def winner(self) -> tuple[TrialRecord | None, Confirmed | None]:
-        """The trial to promote, and the confirmation that chose it; without one, the lowest complete trial."""
-        records = self.records()
-        confirmed = Confirmation.of(self.config(), records, self.reruns()).judged(self.folder_of)
-        number = confirmed.winner if confirmed else None
-        return next((item for item in records if item.number == number), None) or best_of(records), confirmed
+    def winner(self) -> Winner | None:
+        """The trial to promote, as the record stands."""
+        return find_winner(self.config(), self.records(), self.reruns(), self.folder_of)
 
     def end(self, record: TrialRecord) -> None:
         """Record an ended trial, or an ended run of the confirmation."""
@@ -170,24 +161,8 @@ class Study:
 
     def write_best(self) -> None:
         """best.json: the winner beside the default; absent until a trial is complete."""
-        best, confirmed = self.winner()
-        if best is None:
-            return
-        config, records = self.config(), self.records()
-        default = next((record for record in records if record.number == 0), None)
-        write_json(
-            self.folder / "best.json",
-            {
-                "study": self.name,
-                **best.model_dump(mode="json", include={"trial_id", "number", "params", "value", "metrics"}),
-                "sentence": confirmed.sentence if confirmed else self.confirmation().unconfirmed(best),
-                "confirmed": confirmed and confirmed.model_dump(mode="json"),
-                "default": default and default.model_dump(mode="json", include={"params", "status", "value"}),
-                "dataset": config.dataset.model_dump(mode="json"),
-                "model": config.train.model,
-                "trials": len(records),
-            },
-        )
+        if winner := self.winner():
+            write_json(self.folder / "best.json", winner.told(self.name, self.config(), self.records()))
 
     @contextmanager
     def locked(self) -> Iterator[None]:

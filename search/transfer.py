@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.observations import Observation, Size, sizes_of
-from train_fn.config import Frozen
 from train_fn.errors import InputError
+from train_fn.values import Frozen
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]

@@ -76,8 +76,9 @@ def tune(
 def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
     from search.config import resolve
     from search.prior import spelled
-    from train_fn.config import find_dataset, parse_sets
+    from train_fn.config import find_dataset
     from train_fn.storage import Paths
+    from train_fn.values import parse_sets
 
     spec, given = find_dataset(order.dataset), parse_sets(sets)
     train, search = resolve(spec, given, flags)

@@ -22,8 +22,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from train_fn.config import Frozen
 from train_fn.errors import InputError
+from train_fn.values import Frozen
 
 Floats = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from recorded import config_on, ended, make_study
 
-from search.fidelity import write_fidelity
+from search.fidelity_file import write_fidelity
 from search.prior import keep_prior, prior_of
 from search.report_page import write_report
 from search.space import Point

@@ -11,8 +11,9 @@ from recorded import ended, make_study
 
 from search.config import resolve
 from search.foreseen import FORECAST
-from train_fn.config import find_dataset, parse_sets
+from train_fn.config import find_dataset
 from train_fn.storage import PROJECT, Paths, write_json
+from train_fn.values import parse_sets
 
 
 @pytest.fixture(autouse=True)

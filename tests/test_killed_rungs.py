@@ -14,8 +14,8 @@ import torch
 from promotions import POINT, TRAIN, adapter, finish, promote, study_in, write_rows
 from wandb_files import read_runs
 
-from train_fn.config import read_yaml
 from train_fn.storage import read_json
+from train_fn.values import read_yaml
 
 RUN = "qwen3-tiny-rows"
 TOP = ("--top", "2", "--set", "rungs=[0.1,0.3]", "--set", "max_extra_cost=3")

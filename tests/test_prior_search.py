@@ -10,7 +10,7 @@ import pytest
 from fake_trial import config_of, search_fake
 from test_runner import optuna_view, rows_of, start, starts, wait_for
 
-from search.fidelity import write_fidelity
+from search.fidelity_file import write_fidelity
 from search.history import draw
 from search.prior import read_prior
 from search.study import Study

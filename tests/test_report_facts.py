@@ -16,8 +16,9 @@ from search.report_facts import Facts, judged, rungs, saved_seconds, verdict, wa
 from search.report_importance import importance
 from search.report_tables import failure_table, rung_table, short_form, trial_table, versus_table
 from search.tune import app
-from train_fn.config import find_dataset, parse_sets
+from train_fn.config import find_dataset
 from train_fn.storage import Paths
+from train_fn.values import parse_sets
 
 
 def facts_of(folder: Path, records: list, config: StudyConfig | None = None) -> Facts:

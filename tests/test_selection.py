@@ -9,10 +9,11 @@ from promoting import POINTS, TRAIN, Killed, Place, Trainer, chosen_from, ended,
 from search.choice import ranked
 from search.confirm import Confirmed
 from search.selection import Selection
-from train_fn.config import TrainConfig, read_yaml
+from train_fn.config import TrainConfig
 from train_fn.contamination import Overlap, left_out_file, scored_rows, write_left_out
 from train_fn.errors import InputError
 from train_fn.storage import Paths, read_json
+from train_fn.values import read_yaml
 
 SMALL, LARGE = 800, 4_000  # 1 % and 5 % of the rows
 

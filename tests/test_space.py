@@ -69,8 +69,8 @@ def test_applying_a_point_changes_those_three_values_only() -> None:
 
 def test_the_yaml_holds_every_key_with_its_default() -> None:
     assert resolve_search({}) == SearchConfig()
-    from train_fn.config import read_yaml
     from train_fn.storage import CONFIGS
+    from train_fn.values import read_yaml
 
     assert set(read_yaml(CONFIGS / "search.yaml")) == set(SearchConfig.model_fields)
 

@@ -34,9 +34,10 @@ def audit(
 
 
 def _audit(dataset: str, model: str | None, output: Path | None, sets: list[str], strict: bool) -> None:
-    from train_fn.config import find_dataset, parse_sets, resolve_train
+    from train_fn.config import find_dataset, resolve_train
     from train_fn.errors import InputError
     from train_fn.storage import Paths
+    from train_fn.values import parse_sets
 
     spec = find_dataset(dataset)
     flags = {"model": model} if model else {}

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from train_fn.config import Frozen, Splits
+from train_fn.config import Splits
 from train_fn.groups import GroupFacts
+from train_fn.values import Frozen
 
 Kind = Literal["exact", "normal", "group"]
 KINDS: tuple[Kind, ...] = ("exact", "normal", "group")

@@ -18,9 +18,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from train_fn.config import Frozen
 from train_fn.state import Tensors, TrainState
 from train_fn.storage import atomic_folder, read_json, write_json
+from train_fn.values import Frozen
 
 KEEP = 2  # the newest, and one behind it should the newest turn out damaged
 WEIGHTS, OPTIMIZER, BEST = "weights.safetensors", "optimizer.safetensors", "best.safetensors"

@@ -4,23 +4,21 @@ Precedence: defaults < configs/train.yaml < the data set's own `train:` section 
 Imports no torch, so that a command line can check its input before anything heavy is loaded.
 """
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from train_fn.errors import InputError
 from train_fn.storage import CONFIGS
+from train_fn.values import Frozen, build, nearest, read_yaml
 
 LABELS = ("AI_Generated", "Human_Written")
 SEVEN_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 PROJECT_NAME = "Vizuara AI Human Content Detection Qwen 3 0.6B Finetuning"
 
-Model = TypeVar("Model", bound=BaseModel)
 Weights = tuple[float, float]
 Spelling = Annotated[
     str, BeforeValidator(lambda key: str(key) if type(key) is int else key)
@@ -31,12 +29,6 @@ Splits = Literal["published", "grouped"]
 # On a GPU about 14 GB of activations for Qwen3-0.6B (estimated), so that a card of 24 GB holds it; on a CPU more
 # brought no speed.
 AUTO_TOKENS = {"cuda": 4096, "cpu": 2048}
-
-
-class Frozen(BaseModel):
-    """Validated once at the edge, then never changed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class DatasetSpec(Frozen):
@@ -108,56 +100,6 @@ class TrainConfig(Frozen):
         return int(self.micro_batch_tokens)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML mapping. Raises InputError when it is missing, broken, or no mapping."""
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} must be a readable YAML file, but: {error}") from error
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise InputError(f"{path} must hold `key: value` lines, but holds a {type(value).__name__}")
-    return value
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint such as "; did you mean lora_rank?", or the list of what is known."""
-    choices = list(known)
-    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(choices)}"
-
-
-def build(model: type[Model], values: Mapping[str, Any], source: str) -> Model:
-    """Validate `values` as `model`. Raises InputError that names every bad key at once."""
-    try:
-        return model(**values)
-    except ValidationError as error:
-        lines = [_explain(model, values, dict(item)) for item in error.errors()]
-        raise InputError(f"{source}:\n  " + "\n  ".join(lines)) from error
-
-
-def _explain(model: type[BaseModel], values: Mapping[str, Any], item: Mapping[str, Any]) -> str:
-    key = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return f"unknown key {key}; {nearest(str(item['loc'][-1]), model.model_fields)}"
-    return f"{key}: {item['msg']}, but got {item['input']!r}"
-
-
-def parse_sets(pairs: Iterable[str]) -> dict[str, Any]:
-    """Turn `key=value` words into a mapping; values are read as YAML (and `3e-4` as a number)."""
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not re.fullmatch(r"[A-Za-z_][\w.]*", key.strip()):
-            raise InputError(f"--set takes key=value, for example --set batch_size=128, but got {pair!r}")
-        try:
-            values[key.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"--set {key.strip()}: the value {text!r} is no YAML scalar or list") from error
-    return values
-
-
 def known_datasets() -> list[str]:
     """The names that --dataset takes, in the order of their size."""
     specs = [read_yaml(path) for path in sorted((CONFIGS / "datasets").glob("*.yaml"))]
@@ -215,10 +157,3 @@ def check_train(spec: DatasetSpec, config: TrainConfig) -> TrainConfig:
             "use inverse_frequency or none"
         )
     return config
-
-
-def dump_yaml(config: BaseModel, path: Path) -> str:
-    """The resolved configuration as YAML text, for a reader and for `path` beside a result."""
-    return f"# {path.name}: resolved, as the run used it\n" + yaml.safe_dump(
-        config.model_dump(mode="json"), sort_keys=False, allow_unicode=False
-    )

@@ -8,6 +8,7 @@ from train_fn.config import PROJECT_NAME, DatasetSpec, TrainConfig
 from train_fn.errors import InputError
 from train_fn.inputs import Inputs
 from train_fn.job import cause_of
+from train_fn.lineage import write_lineage
 from train_fn.premium import premium_lines
 from train_fn.run_folder import (
     RunFolder,
@@ -16,7 +17,6 @@ from train_fn.run_folder import (
     run_name,
     settings_of,
     summary,
-    write_lineage,
 )
 from train_fn.storage import Paths
 from train_fn.tracking import RunInfo, close_all, sync_hint

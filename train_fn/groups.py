@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import ValidationError
 
-from train_fn.config import Frozen
 from train_fn.locks import waiting_lock
 from train_fn.source import Source
 from train_fn.storage import Paths, read_json, roomy_folder, write_json
+from train_fn.values import Frozen
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from train_fn.config import Frozen, TrainConfig
+from train_fn.config import TrainConfig
+from train_fn.values import Frozen
 
 ASKED, FOUND, FAILED, LOG = "job.json", "measured.json", "failure.json", "log.txt"  # in its scratch folder
 

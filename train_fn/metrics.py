@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from train_fn.config import LABELS, Frozen
+from train_fn.config import LABELS
+from train_fn.values import Frozen
 
 ECE_BINS = 15
 

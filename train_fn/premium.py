@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from train_fn.config import read_yaml
 from train_fn.run_folder import RunFolder
 from train_fn.storage import Paths, read_json
+from train_fn.values import read_yaml
 
 GROUPED = "-grouped"
 SHOWN = ("balanced_accuracy", "auroc", "log_loss")

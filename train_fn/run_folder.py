@@ -1,26 +1,23 @@
 """The folder of one full run: its name, whose settings it holds, where it came from, and what stands in it."""
 
-import platform
 import shutil
-import sys
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from train_fn.baseline import MAX_ROWS, tfidf_baseline
-from train_fn.config import LABELS, DatasetSpec, Splits, TrainConfig, read_yaml
+from train_fn.config import LABELS, DatasetSpec, Splits, TrainConfig
 from train_fn.errors import InputError
 from train_fn.source import Source
 from train_fn.storage import Paths, read_json, write_json, write_text
 from train_fn.tokenized import Meta
+from train_fn.values import read_yaml
 
-PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "ray", "optuna", "wandb")
 Say = Callable[[str], None]
 
 
@@ -124,35 +121,6 @@ def settings_of(train: TrainConfig, meta: Meta, **more: Any) -> dict[str, Any]:
         "split_hash": meta.split_hash,
     }
     return {"dataset": data, **more, "train": train.model_dump(mode="json")}
-
-
-def write_lineage(run: RunFolder, meta: Meta, train: TrainConfig, origin: Mapping[str, Any]) -> None:
-    """lineage.json: from which trial, on which data, with which versions."""
-    facts = read_json(run.folder / "facts.json")
-    write_json(
-        run.folder / "lineage.json",
-        {
-            "run": run.name,
-            **origin,
-            "model": train.model,
-            "model_revision": facts["model_revision"],
-            "dataset": settings_of(train, meta)["dataset"],
-            "rows": {name: split.rows for name, split in meta.splits.items()},
-            "seed": train.seed,
-            "versions": {"python": platform.python_version(), **_versions()},
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        },
-    )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def add_baseline(

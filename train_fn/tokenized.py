@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from train_fn.config import Frozen, Splits
+from train_fn.config import Splits
 from train_fn.storage import read_json
+from train_fn.values import Frozen
 
 if TYPE_CHECKING:
     import pyarrow as pa

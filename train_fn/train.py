@@ -35,8 +35,9 @@ def train(
 def _train(
     dataset: str, sets: list[str], flags: dict[str, object], output: Path | None, replace: bool
 ) -> None:
-    from train_fn.config import find_dataset, parse_sets, resolve_train
+    from train_fn.config import find_dataset, resolve_train
     from train_fn.storage import Paths
+    from train_fn.values import parse_sets
 
     spec = find_dataset(dataset)
     config = resolve_train(spec, {**parse_sets(sets), **flags})

@@ -1,0 +1,50 @@
+"""What the command line of a promotion asks for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search.foresee import Request
+
+
+class LearningRate(StrEnum):
+    """What becomes of the winner's learning rate."""
+
+    COPY = "copy"
+    TRANSFER = "transfer"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be promoted and how it is found; the configuration comes beside it."""
+
+    study: str | None
+    trial: int | None
+    top: int
+    learning_rate: LearningRate
+    replace: bool
+    decontaminate: bool
+    request: "Request"
+
+    def check(self, best: bool, given: Mapping[str, Any]) -> None:
+        """Raises InputError when the parts contradict each other or `given`, the overrides of the settings."""
+        from search.space import Point
+        from train_fn.errors import InputError
+
+        fixed = [key for key in Point.model_fields if key in given]
+        if not (best or self.study):
+            raise InputError("say which trial: --best, or --study NAME with or without --trial NUMBER")
+        if self.top > 1 and self.trial is not None:
+            raise InputError(
+                f"--top {self.top} chooses the trial, so --trial {self.trial} must not; give one of them"
+            )
+        if self.top > 1 and fixed:
+            raise InputError(
+                f"--top {self.top} chooses {fixed[0]} among the trials, so --set must not; give one of them"
+            )
+        if self.learning_rate is LearningRate.TRANSFER and "learning_rate" in fixed:
+            raise InputError(
+                "--learning-rate transfer chooses learning_rate, so --set must not; give one of them"
+            )
