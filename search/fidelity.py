@@ -142,17 +142,13 @@ def _taus(small: Side, large: Side, counts: NDArray[np.generic]) -> Floats:
 
 
 def _regrets(small: Side, large: Side, counts: NDArray[np.generic]) -> Floats:
-    """The regret of choosing on the small set among the configurations that each row of `counts` holds: at the
-    point of the run that the chosen one reached, among those that reached it too."""
+    """The regret of choosing on the small set among the configurations that each row of `counts` holds, at the
+    point of the run that the chosen one reached; one that was stopped before stands at its last log loss."""
     held = np.asarray(counts) > 0
     chosen = small.order[held[:, small.order].argmax(axis=1)]
-    there = np.array([[_there(one, other) for other in large.curves] for one in large.curves])[chosen]
+    there = np.array([[_at(other, one) for other in large.curves] for one in large.curves])[chosen]
     regrets: Floats = there[np.arange(len(chosen)), chosen] - np.where(held, there, np.inf).min(axis=1)
     return regrets
-
-
-def _there(chosen: Curve, other: Curve) -> float:
-    return _at(other, chosen) if other[-1][0] >= chosen[-1][0] else np.inf
 
 
 def _interval(drawn: Floats) -> Interval:

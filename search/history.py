@@ -111,8 +111,8 @@ def _with_prior(
 
     Two sets have no common scale of log loss, but TPE looks at the order alone: a trial's value is the share of
     its own study's trials that are better. Of a point tried in both studies only the study's own trial counts.
-    The prior is contradicted while Kendall's tau of those points is below 0. Without these two rules a search
-    whose prior misled it was twice as far from the optimum as one without a prior, even after 16 trials.
+    The prior is contradicted while Kendall's tau of those points is below 0. Simulated without these two rules, a
+    prior of the opposite order left a search nearly three times as far from the optimum after 16 trials as none.
     """
     own = [Tried.of(record) for record in records]
     if agreement(curves_of(prior.trials), curves_of(own)) < 0:

@@ -8,18 +8,35 @@ from pathlib import Path
 
 import pytest
 from fake_trial import config_of, search_fake
+from recorded import config_on, ended, make_study
 from test_runner import optuna_view, rows_of, start, starts, wait_for
 
 from search.fidelity_file import write_fidelity
 from search.history import draw
-from search.prior import read_prior
+from search.prior import keep_prior, prior_of, read_prior
+from search.sampler import StudySearch
 from search.study import Study
-from train_fn.storage import read_json
+from train_fn.storage import Paths, read_json
 
 
 @pytest.fixture(autouse=True)
 def _workers_find_fake_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+
+
+def test_the_sampler_asks_for_the_priors_points_and_shows_optuna_its_own_trials_alone(tmp_path: Path) -> None:
+    paths, config = Paths(tmp_path), config_on("100k", prior="small")
+    small = [ended(0, 0.9), *(ended(n, 0.1 * n, point=(n / 1e4, 8, 16.0)) for n in range(1, 4))]
+    make_study(paths.studies / "small", small, config_on("10k"))
+    new = make_study(paths.studies / "new", [], config)
+    prior = prior_of(new, config, paths)
+    assert prior
+    keep_prior(new, prior)
+    search = StudySearch(new, config, lambda: False, {})
+    asked = [search.suggest(name) for name in "abcd"]
+    points = [record.params.model_dump() for record in small]
+    assert [isinstance(trial, dict) and trial["params"] for trial in asked] == points
+    assert [number for number, _, _ in optuna_view(new)] == [0, 1, 2, 3]
 
 
 @pytest.mark.slow
