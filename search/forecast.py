@@ -19,8 +19,9 @@ from train_fn.values import Frozen
 if TYPE_CHECKING:
     from train_fn.workload import Work
 
-# Ray's own start and end, and that of its workers beside what the probe's start holds; measured on 2 cores.
-RAY_SECONDS = 12.0
+# Ray's own start and end, and what its workers load beside what a probe does; on 2 cores. A promotion's has a
+# controller that starts before its workers. benchmarks/forecast_error.py tells whether they are right.
+SEARCH_RAY_SECONDS, PROMOTION_RAY_SECONDS = 10.0, 16.0
 # Standard deviation of the logarithm of actual over forecast, survival apart (benchmarks/forecast_error.py).
 RATE_ERROR = 0.1
 QUANTILES = (0.05, 0.95)
@@ -111,12 +112,12 @@ def forecast_search(
         confirm_seeds=search.confirm_seeds,
         again_left=left.again,
     )
-    lives = simulate(race)
+    lives, start = simulate(race), _start(found, SEARCH_RAY_SECONDS)
     trials, complete = left.trials - left.ended, float(lives.complete.mean())
     evaluations = float(lives.evaluations.mean())
     after = 0.0 if work.covered else times.after * complete
     parts = {
-        "start_up": _start(found),
+        "start_up": start,
         "training": times.training * float(lives.trained.mean()),
         "evaluation": times.before * trials + times.evaluation * evaluations + after,
         "checkpoints": times.checkpoint * evaluations,
@@ -124,7 +125,7 @@ def forecast_search(
         "between_trials": times.prepare * trials,
         "confirmation": again * float(lives.again.mean()),
     }
-    return _forecast(found, work, _start(found) + lives.wall, parts, accelerators)
+    return _forecast(found, work, start + lives.wall, parts, accelerators)
 
 
 def forecast_promotion(
@@ -134,7 +135,7 @@ def forecast_promotion(
     times = RunTimes.of(found, work)
     evaluations = sum(percent > 100 * done for percent in times.percents)
     parts = {
-        "start_up": _start(found),
+        "start_up": _start(found, PROMOTION_RAY_SECONDS),
         "training": times.training * (1 - done),
         "evaluation": times.evaluation * evaluations + times.after + (0.0 if done else times.before),
         "checkpoints": times.checkpoint * evaluations,
@@ -160,8 +161,8 @@ def trials_that_fit(budget: float, least: int, seconds_of: Callable[[int], float
     return low
 
 
-def _start(found: Measured) -> float:
-    return RAY_SECONDS + found.start + found.load + found.warm_up
+def _start(found: Measured, ray: float) -> float:
+    return ray + found.start + found.load + found.warm_up
 
 
 def _forecast(

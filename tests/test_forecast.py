@@ -6,9 +6,10 @@ from probed import found, work
 
 from search.config import SearchConfig
 from search.forecast import (
+    PROMOTION_RAY_SECONDS,
     QUANTILES,
     RATE_ERROR,
-    RAY_SECONDS,
+    SEARCH_RAY_SECONDS,
     Forecast,
     Left,
     forecast_promotion,
@@ -19,7 +20,7 @@ from search.run_times import TRIAL_SECONDS, RunTimes
 from search.rungs import Plan, Rung, Size
 
 PLAIN = Plan(rungs=(), probe=None, bound=0.2)
-START = RAY_SECONDS + 3 + 4 + 1
+START = 3 + 4 + 1  # of a process: imports, base, and what is slow the first time
 TRAINING = 10_000 * 0.001 + 20_000 * 0.00152 + 10_000 * 0.002 + 40 * 0.25  # 0.00152 lies between the paces
 
 
@@ -45,7 +46,7 @@ def test_a_promotion_is_start_training_evaluations_and_files() -> None:
     told = forecast_promotion(found(), work(), done=0.0, accelerators=0, plan=PLAIN)
     assert told.parts == pytest.approx(
         {
-            "start_up": START,
+            "start_up": PROMOTION_RAY_SECONDS + START,
             "training": TRAINING,
             "evaluation": 0.25 + 10 * 0.5 + 1,
             "checkpoints": 10 * 0.5,
@@ -61,8 +62,8 @@ def test_what_a_promotion_has_done_is_not_foreseen_again() -> None:
     told = forecast_promotion(found(), work(), done=0.75, accelerators=0, plan=PLAIN)
     assert told.parts["training"] == pytest.approx(TRAINING / 4)
     assert told.parts["evaluation"] == pytest.approx(3 * 0.5 + 1)  # at 80, 90 and 100 %
-    assert told.parts["start_up"] == pytest.approx(START)
-    half = forecast_promotion(found(), work(), done=0.5, accelerators=0)
+    assert told.parts["start_up"] == pytest.approx(PROMOTION_RAY_SECONDS + START)
+    half = forecast_promotion(found(), work(), done=0.5, accelerators=0, plan=PLAIN)
     assert half.parts["checkpoints"] == pytest.approx(5 * 0.5)  # the one at 50 % holds its evaluation
 
 
@@ -81,7 +82,9 @@ def test_runs_on_fractions_come_before_a_promotion_that_has_not_begun() -> None:
 
 def test_one_trial_is_a_full_run() -> None:
     told = search_of(1)
-    assert told.seconds == pytest.approx(START + RunTimes.of(found(), work()).whole(scored=True))
+    assert told.seconds == pytest.approx(
+        SEARCH_RAY_SECONDS + START + RunTimes.of(found(), work()).whole(scored=True)
+    )
     assert told.parts["confirmation"] == 0
 
 
@@ -106,7 +109,9 @@ def test_evaluations_on_all_rows_are_not_repeated_in_a_trial_but_in_a_run_of_the
 
 def test_the_last_runs_of_a_confirmation_are_all_that_is_left() -> None:
     told = forecast_search(found(), work(), SearchConfig(), Left(20, 20, again=3), 1, 0)
-    assert told.seconds == pytest.approx(START + 3 * RunTimes.of(found(), work()).whole(scored=True))
+    assert told.seconds == pytest.approx(
+        SEARCH_RAY_SECONDS + START + 3 * RunTimes.of(found(), work()).whole(scored=True)
+    )
     assert Left(20, 20, again=3).runs(SearchConfig()) == 3
     assert Left(20, 15).runs(SearchConfig(confirm_seeds=1)) == 5 + 4
 
