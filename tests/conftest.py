@@ -1,5 +1,6 @@
 """What is made once for all tests of the training."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,9 @@ import pytest
 
 if TYPE_CHECKING:
     from train_fn.worker import Job
+
+# Ray's own 15 would leave the tests' trials without a core beside any other work, until they time out.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 @pytest.fixture(scope="session")

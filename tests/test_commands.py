@@ -25,7 +25,7 @@ from train_fn.tiny import write_tiny_model
 
 TUNE = "python search/tune.py --dataset 100k"
 PROMOTE = "python search/promote.py --best --dataset 2M"
-ROWS = {"train": 240, "validation": 60, "test": 60}
+ROWS = {"train": 128, "validation": 40, "test": 40}
 DUMMY_KEY = "5ec12e7" + "d" * 33  # the length of a W&B key
 DUMMY_TOKEN = "hf_" + "Dummy" * 6
 REAL_KEYS = re.compile(rb"hf_[A-Za-z]{34}|wandb_v1_[A-Za-z0-9_]{40,}|-----BEGIN [A-Z ]*PRIVATE KEY")
