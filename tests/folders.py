@@ -12,6 +12,7 @@ import pytest
 from train_fn.config import DatasetSpec
 from train_fn.data import LoadedData, load_splits
 from train_fn.errors import InputError
+from train_fn.sample import COLUMNS, sample_rows
 from train_fn.storage import Paths
 
 SPLITS = ("train", "validation", "test")
@@ -54,3 +55,11 @@ def refused(path: Path) -> str:
     with pytest.raises(InputError) as caught:
         load(path)
     return str(caught.value)
+
+
+def write_sample(place: Path) -> Path:
+    """The first rows of the built-in sample as a folder of parquet files."""
+    for name, count in (("train", 240), ("validation", 60), ("test", 60)):
+        columns = zip(*sample_rows()[name][:count], strict=True)
+        write(place / f"{name}.parquet", dict(zip(COLUMNS, map(list, columns), strict=True)))
+    return place

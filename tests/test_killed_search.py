@@ -11,9 +11,8 @@ from pathlib import Path
 
 import optuna
 import pytest
-from folders import write
+from folders import write_sample
 
-from train_fn.sample import COLUMNS, sample_rows
 from train_fn.storage import PROJECT
 
 TRIALS = 6
@@ -25,11 +24,7 @@ SETTINGS = (
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("rows")
-    for name, count in (("train", 240), ("validation", 60), ("test", 60)):
-        columns = zip(*sample_rows()[name][:count], strict=True)
-        write(folder / f"{name}.parquet", dict(zip(COLUMNS, map(list, columns), strict=True)))
-    return folder
+    return write_sample(tmp_path_factory.mktemp("rows"))
 
 
 def search(data: Path, output: Path) -> "subprocess.Popen[str]":
