@@ -183,10 +183,10 @@ def test_the_command_makes_the_same_study(
     words = shlex.split(tune_command(facts, Paths.of(tmp_path / "out")))
     assert words[:2] == ["python", "search/tune.py"]
     assert CliRunner().invoke(app, words[2:]).exit_code == 0
-    ((dataset, prior, study, output, sets, flags),) = found
-    again, anew = resolve(find_dataset(dataset), parse_sets(sets), flags)
+    ((order, sets, flags),) = found
+    again, anew = resolve(find_dataset(order.dataset), parse_sets(sets), flags)
     assert (again, anew) == (config.train, config.search)
-    assert (prior, study, output) == ("10k", "given-name", tmp_path / "out")
+    assert (order.prior, order.study, order.output) == ("10k", "given-name", tmp_path / "out")
 
 
 def test_the_commands_name_what_is_not_the_default_alone(tmp_path: Path) -> None:
