@@ -120,7 +120,7 @@ def test_a_run_stopped_while_it_writes_its_results_writes_them_again(
 
     job, caller = new_job("run"), Caller()
     with monkeypatch.context() as patched:
-        patched.setattr("train_fn.results.confusion_png", die)
+        patched.setattr("train_fn.results.write_json", die)
         with pytest.raises(KeyboardInterrupt):
             Caller().run(job)
     assert not (job.folder / "result.json").exists()
