@@ -70,6 +70,7 @@ def test_an_upload_with_plain_files_a_card_and_other_columns_loads(tmp_path: Pat
     assert loaded(environment | {"HF_HUB_OFFLINE": "1"}, tmp_path) == online
 
 
+@pytest.mark.slow
 def test_a_new_upload_is_seen_and_a_pinned_commit_stays(served: Path, tmp_path: Path) -> None:
     with Hub(tmp_path / "hub") as hub:
         environment = env(hub, tmp_path / "home")
@@ -96,6 +97,7 @@ def test_many_cached_files_keep_the_order_of_the_rows(served: Path, tmp_path: Pa
     assert loaded(environment, tmp_path, code=code) == online
 
 
+@pytest.mark.slow
 def test_what_others_loaded_is_used_only_when_it_is_the_whole_set(served: Path, tmp_path: Path) -> None:
     half = """
 import datasets, sys

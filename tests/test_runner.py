@@ -79,6 +79,7 @@ def check_record(study: Study, trials: int, **search: object) -> list[TrialRecor
     return records
 
 
+@pytest.mark.slow
 def test_a_search_records_each_end_as_what_it_was_and_a_larger_number_extends_it(tmp_path: Path) -> None:
     study = Study(tmp_path / "fake")
     plan = {"wrong": {"1": "nan", "2": "raise"}}

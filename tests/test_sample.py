@@ -171,6 +171,7 @@ def test_baseline_draws_at_most_max_rows_and_the_same_ones(rows: dict[str, list[
     assert few != tfidf_baseline(*arguments)
 
 
+@pytest.mark.slow
 def test_tiny_model_has_the_same_bytes_when_written_again(tiny: Path, tmp_path: Path) -> None:
     code = "import sys, pathlib, train_fn.tiny as t; t.write_tiny_model(pathlib.Path(sys.argv[1]))"
     environment = {**os.environ, "PYTHONHASHSEED": "12345"}

@@ -61,6 +61,7 @@ def alive(process: int) -> bool:
     return stat.exists() and stat.read_text().rsplit(")")[-1].split()[0] != "Z"
 
 
+@pytest.mark.slow
 def test_a_killed_table_goes_on_and_holds_every_run_once(tmp_path: Path) -> None:
     file, made = tmp_path / "table.jsonl", tmp_path / "made"
     first = script(tmp_path, file)
