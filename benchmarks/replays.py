@@ -18,7 +18,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from search.config import SearchConfig
 from search.confirm import DEFAULT, plan
-from search.history import draw
+from search.draw import draw
 from search.record import Asked, TrialRecord, best_of, now, record_of
 from search.scheduler import METRIC, TIME, Asha
 from search.space import Point

@@ -63,9 +63,9 @@ class SearchConfig(Frozen):
     gpus_per_trial: float = Field(default=1.0, gt=0, le=1)
     cpus_per_trial: int | None = Field(default=None, ge=1)
     space: SpaceConfig = SpaceConfig()
-    startup_trials: int = Field(default=8, ge=1)
+    startup_trials: int = Field(default=6, ge=1)
     prior_top: int = Field(default=5, ge=0, le=100)
-    grace_percent: int = Field(default=10, ge=1, le=100)
+    grace_percent: int = Field(default=30, ge=1, le=100)
     reduction_factor: float = Field(default=3, gt=1)
     hang_minutes: float = Field(default=30, gt=0)
 

@@ -124,7 +124,7 @@ def made_section(facts: Facts, folder: Path) -> Section:
         ("fingerprint of the data", data.fingerprint),
         (
             "sampler",
-            f"TPE after {facts.config.search.startup_trials} random trials, seed {facts.config.train.seed}",
+            f"Gaussian process after {facts.config.search.startup_trials} trials, seed {facts.config.train.seed}",
         ),
         ("trial 0", "the default configuration"),
     ]

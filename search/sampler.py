@@ -16,7 +16,8 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from search.confirm import Confirmation
-from search.history import draw, ended_trial, fresh_storage, running_trial
+from search.draw import draw
+from search.history import ended_trial, fresh_storage, running_trial
 from search.pointless import hopeless, unwritable
 from search.prior import read_prior
 from search.record import LOCK, Asked, ConfirmRecord, Rerun, StudyConfig, TrialRecord, record_of, row_of

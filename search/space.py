@@ -85,7 +85,7 @@ def define_by_run(space: SpaceConfig) -> "Callable[[optuna.Trial], None]":
 
 def check_space(space: SpaceConfig, train: TrainConfig) -> Point:
     """Return the default point, trial 0. Raises InputError when a corner is no valid training configuration,
-    or when the default lies outside: TPE could not learn from a point that its space does not hold."""
+    or when the default lies outside: no model could learn from a point that its space does not hold."""
     for end in ("low", "high"):
         rank = getattr(space.lora_rank, end)
         values: dict[str, Any] = {

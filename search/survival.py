@@ -2,7 +2,7 @@
 
 The rule is that of search.scheduler.Asha: at its first evaluation from a rung on, a trial stops if its loss lies
 above the 1 / reduction_factor quantile of those that came there before. Losses are normal scores, for the rule
-looks at little but their order, and all trials are drawn alike: on two landscapes with noise, TPE's later trials
+looks at little but their order, and all trials are drawn alike: on two landscapes with noise, later trials of TPE
 lived for 0.29 and 0.33 of a run and random ones for 0.27 and 0.25.
 """
 

@@ -115,7 +115,7 @@ def config_of(trials: int, **search: Any) -> StudyConfig:
     data = DataInfo(
         name="fake", builtin=False, source="nowhere", revision=None, fingerprint="0", train_rows=100
     )
-    settings = {"startup_trials": 3, "confirm_seeds": 0, **search}
+    settings = {"startup_trials": 3, "confirm_seeds": 0, "grace_percent": 10, **search}
     return StudyConfig(
         dataset=data, train=TrainConfig(), search=SearchConfig.model_validate({"trials": trials, **settings})
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.config import SearchConfig
-from search.history import draw
+from search.draw import draw
 from search.prior import Prior, Tried, best_first, best_points
 from search.record import Asked, TrialRecord, best_of, record_of
 from search.scheduler import Asha
@@ -55,7 +55,7 @@ def search_on(
     optimum: Optimum, seed: int, prior: Prior | None = None, *, pruned: bool = False, trials: int = TRIALS
 ) -> list[TrialRecord]:
     """The records of a search with one slot; with `pruned`, ASHA stops trials as in a real one."""
-    search, rng = SearchConfig(grace_percent=10 if pruned else 100), np.random.default_rng([seed, 1])
+    search, rng = SearchConfig(grace_percent=30 if pruned else 100), np.random.default_rng([seed, 1])
     scheduler, records = Asha(search, []), []
     for number in range(trials):
         point = draw(search, seed, number, records, [], prior) if number else DEFAULT
@@ -85,16 +85,18 @@ def found(records: Sequence[TrialRecord], optimum: Optimum, after: Sequence[int]
     return [excess(record.params, optimum) for record in best if record]
 
 
-def excesses(seeds: int, after: Sequence[int], *, pruned: bool = False) -> dict[str, NDArray[np.float64]]:
+def excesses(
+    seeds: int, after: Sequence[int], kinds: Sequence[str] = tuple(SMALL), *, pruned: bool = False
+) -> dict[str, NDArray[np.float64]]:
     """Excess log losses [seeds, after] of searches without a prior ("none"), and with that of a small set of each
     kind."""
-    rows: dict[str, list[list[float]]] = {kind: [] for kind in ("none", *SMALL)}
+    rows: dict[str, list[list[float]]] = {kind: [] for kind in ("none", *kinds)}
     for seed in range(seeds):
         rng = np.random.default_rng([seed, 0])
         large = anywhere(rng)
-        rows["none"].append(found(search_on(large, seed, pruned=pruned), large, after))
-        for kind, optimum in SMALL.items():
-            small = search_on(optimum(large, rng), 10_000 + seed, pruned=pruned)
-            informed = search_on(large, seed, prior_from(small), pruned=pruned)
+        rows["none"].append(found(search_on(large, seed, pruned=pruned, trials=after[-1]), large, after))
+        for kind in kinds:
+            small = search_on(SMALL[kind](large, rng), 10_000 + seed, pruned=pruned)
+            informed = search_on(large, seed, prior_from(small), pruned=pruned, trials=after[-1])
             rows[kind].append(found(informed, large, after))
     return {kind: np.array(values) for kind, values in rows.items()}

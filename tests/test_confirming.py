@@ -8,7 +8,7 @@ import pytest
 from fake_trial import config_of, loss_at, search_fake
 from test_runner import optuna_view, rows_of, start, starts, wait_for
 
-from search.history import draw
+from search.draw import draw
 from search.study import Study
 from train_fn.storage import read_json, read_lines
 
@@ -61,7 +61,7 @@ def test_a_search_confirms_its_best_in_the_same_worker_and_again_when_it_is_exte
     config = config_of(5, **SEARCH)
     assert records[4].params == draw(
         config.search, config.train.seed, 4, records[:4], []
-    )  # TPE knows no rerun
+    )  # the model knows no rerun
     assert len(optuna_view(study)) == 5
     best = read_json(study.folder / "best.json")
     judged = best["confirmed"]["candidates"]

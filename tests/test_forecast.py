@@ -26,7 +26,12 @@ TRAINING = 10_000 * 0.001 + 20_000 * 0.00152 + 10_000 * 0.002 + 40 * 0.25  # 0.0
 
 def search_of(trials: int, slots: int = 1, accelerators: float = 0.0, **search: float) -> Forecast:
     return forecast_search(
-        found(), work(), SearchConfig.model_validate(search), Left(trials), slots, accelerators
+        found(),
+        work(),
+        SearchConfig.model_validate({"grace_percent": 10, **search}),
+        Left(trials),
+        slots,
+        accelerators,
     )
 
 

@@ -1,4 +1,4 @@
-"""The draw with a prior: what is tried first, what TPE learns, and whether that helps or harms."""
+"""The draw with a prior: what is tried first, what the model learns, and whether that helps or harms."""
 
 from collections.abc import Sequence
 
@@ -10,8 +10,8 @@ from prior_cases import DEFAULT, excesses, prior_from, search_on
 from recorded import ended
 
 from search.config import SearchConfig
-from search.history import _with_prior, draw
-from search.prior import Prior
+from search.draw import draw, known_trials
+from search.prior import Prior, Tried
 from search.record import TrialRecord
 
 SEARCH = SearchConfig()
@@ -34,7 +34,7 @@ def reversed_prior(prior: Prior) -> Prior:
     return prior.model_copy(update={"trials": tuple(trials)})
 
 
-def test_the_priors_best_are_tried_after_the_default_and_then_tpe_draws(prior: Prior) -> None:
+def test_the_priors_best_are_tried_after_the_default_and_then_the_model_draws(prior: Prior) -> None:
     records = search_on(LARGE, 0, prior, trials=8)
     assert [record.params for record in records[:6]] == [DEFAULT, *prior.enqueued]
     assert not {record.params for record in records[6:]} & set(prior.enqueued)
@@ -48,14 +48,13 @@ def test_a_draw_depends_on_record_prior_seed_and_number_alone(prior: Prior) -> N
         assert draw(SEARCH, 42, number, shuffled, [], again) == draw(
             SEARCH, 42, number, records[:number], [], prior
         )
-    seventh = [draw(SEARCH, seed, 7, records[:7], [], given) for seed in (0, 1) for given in (prior, None)]
-    assert len(set(seventh)) == 4
+    assert draw(SEARCH, 42, 7, records[:7], [], prior) != draw(SEARCH, 42, 7, records[:7], [])
 
 
-def told(records: Sequence[TrialRecord], prior: Prior) -> list[tuple[float, float | None]] | None:
-    """The learning rates and values that TPE is given, the oldest first."""
-    known = _with_prior(records, prior, SEARCH)
-    return known and [(trial.params["learning_rate"], trial.value) for trial in known]
+def told(records: Sequence[TrialRecord], prior: Prior) -> list[tuple[float, float]]:
+    """The learning rates and scores that the model is given, those of the prior first."""
+    known = known_trials([Tried.of(record) for record in records], prior)
+    return [(point.learning_rate, score) for point, score in known]
 
 
 def tried(*losses: float | None, rate: float = 1e-4) -> list[TrialRecord]:
@@ -68,14 +67,16 @@ def tried(*losses: float | None, rate: float = 1e-4) -> list[TrialRecord]:
     ]
 
 
-def test_tpe_is_given_ranks_within_each_study_the_priors_first() -> None:
+def test_the_model_is_given_ranks_within_each_study_the_priors_first() -> None:
     small = tried(5.0, 7.0, None, 6.0)
     small.append(ended(4, 0.1, "PRUNED", came=30, point=(5e-4, 8, 8.0)))
     given = told(tried(0.02, 0.01, rate=1e-3), prior_from(small))
-    assert given
-    old, new = given[:5], given[5:]
-    assert [value for _, value in old] == [0.125, 0.625, None, 0.375, 0.875]  # the pruned one last of four
-    assert new == [(1e-3, 0.75), (2e-3, 0.25)]
+    old, new = dict(given[:5]), dict(given[5:])
+    assert list(old) == pytest.approx(
+        [1e-4, 4e-4, 2e-4, 5e-4, 3e-4]
+    )  # the pruned one, then the failed one last
+    assert list(old.values()) == pytest.approx([0.1, 0.3, 0.5, 0.7, 0.9])
+    assert new == {2e-3: 0.25, 1e-3: 0.75}
 
 
 def test_of_a_point_tried_in_both_studies_only_the_new_trial_counts() -> None:
@@ -86,29 +87,26 @@ def test_of_a_point_tried_in_both_studies_only_the_new_trial_counts() -> None:
 def test_a_prior_that_the_studys_own_trials_contradict_is_left_out(prior: Prior) -> None:
     records = search_on(LARGE, 0, prior, trials=10)
     against = reversed_prior(prior)
-    assert told(records[:1], against) is not None  # one point has no order
-    assert told(records, prior) is not None
-    assert told(records, against) is None
+    assert len(told(records[:1], against)) > 1  # one point has no order
+    assert len(told(records, prior)) > len(records)
+    assert len(told(records, against)) == len(records)
     for number in range(7, 10):
         assert draw(SEARCH, 3, number, records[:number], [], against) == draw(
             SEARCH, 3, number, records[:number], []
         )
 
 
-def test_a_good_prior_is_better_after_eight_trials_and_a_misleading_one_is_overcome() -> None:
-    mean = {kind: values.mean(axis=0) for kind, values in excesses(6, AFTER).items()}
-    for kind in ("equal", "shifted"):
-        assert mean[kind][1] < 0.6 * mean["none"][1]
-    assert mean["opposite"][0] > mean["none"][0]  # it did mislead
-    assert mean["opposite"][-1] < 0.02
+def test_a_good_prior_is_better_after_its_own_best_trials() -> None:
+    mean = {kind: values.mean() for kind, values in excesses(4, (6,), ("equal",)).items()}
+    assert mean["equal"] < 0.3 * mean["none"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pruned", [False, True])
-def test_over_200_seeds_a_prior_helps_where_it_can_and_costs_its_own_trials_where_it_misleads(
+def test_over_60_seeds_a_prior_helps_where_it_can_and_costs_its_own_trials_where_it_misleads(
     pruned: bool,
 ) -> None:
-    found = excesses(200, AFTER, pruned=pruned)
+    found = excesses(60, AFTER, pruned=pruned)
     mean = {kind: values.mean(axis=0) for kind, values in found.items()}
     print(f"excess log loss (nats) after {AFTER} trials, {'with' if pruned else 'without'} ASHA")
     for kind, values in found.items():

@@ -11,8 +11,8 @@ from fake_trial import config_of, search_fake
 from recorded import config_on, ended, make_study
 from test_runner import optuna_view, rows_of, start, starts, wait_for
 
+from search.draw import draw
 from search.fidelity_file import write_fidelity
-from search.history import draw
 from search.prior import keep_prior, prior_of, read_prior
 from search.sampler import StudySearch
 from search.study import Study

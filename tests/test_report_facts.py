@@ -30,6 +30,7 @@ def test_rungs_are_those_of_the_scheduler() -> None:
 
     for search in (
         SearchConfig(),
+        SearchConfig(grace_percent=10),
         SearchConfig(grace_percent=60),
         SearchConfig(grace_percent=5, reduction_factor=2),
     ):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fake_trial import config_of, loss_at, search_fake
 
-from search.history import draw
+from search.draw import draw
 from search.record import TrialRecord
 from search.study import Study
 from train_fn.errors import InputError

@@ -9,7 +9,8 @@ import pytest
 from fake_trial import config_of, loss_at
 
 from search.config import SearchConfig, SpaceConfig
-from search.history import draw, ended_trial
+from search.draw import draw
+from search.history import ended_trial
 from search.machine import slots_of
 from search.record import LOCK, Asked, TrialRecord, record_of
 from search.sampler import StudySearch
@@ -45,9 +46,9 @@ def test_a_draw_depends_on_the_record_and_the_number_alone() -> None:
     assert history(8, seed=1)[0] != records[0]
 
 
-def test_tpe_draws_nearer_to_the_best_than_chance() -> None:
+def test_the_model_draws_nearer_to_the_best_than_chance() -> None:
     """Uniform draws lie 0.52 decades away in the mean; plain Optuna's TPE measures 0.33 here, ours 0.35."""
-    late = [record for seed in range(6) for record in history(20, seed=seed)[10:]]
+    late = [record for seed in range(3) for record in history(16, seed=seed)[8:]]
     assert np.mean([abs(math.log10(record.params.learning_rate) + 3.5) for record in late]) < 0.45
 
 
@@ -68,13 +69,14 @@ def test_a_region_that_fails_is_left_although_optuna_learns_nothing_from_failure
         for number in range(16):
             rank = 64 if number % 2 else 8
             point = Point(learning_rate=1e-4 * (1 + number / 100), lora_rank=rank, lora_alpha=rank)
-            rows = [{"progress": 100, "objective": 0.5 + number / 1000}]
+            rows = [{"progress": 100, "objective": 0.5 + number / 1000 - 0.1 * (rank == 64)}]
             ends = status if rank == 64 else "COMPLETE"
             records.append(record_of(asked(number, point), rows, ends, "out of memory"))
-        drawn = [draw(SEARCH, seed, 16, records, []) for seed in range(40)]
+        drawn = [draw(SEARCH, seed, 16, records, []) for seed in range(10)]
         return float(np.mean([point is not None and point.lora_rank == 64 for point in drawn]))
 
-    assert ranks("FAILED") < 0.5 * ranks("COMPLETE")
+    assert ranks("COMPLETE") > 0.8
+    assert ranks("FAILED") < 0.2
 
 
 def test_a_space_of_few_points_is_used_up_once_and_no_point_twice() -> None:

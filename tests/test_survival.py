@@ -54,6 +54,7 @@ def by_ray(search: SearchConfig, percents: tuple[int, ...], losses: list[list[fl
     ("percents", "changes"),
     [
         (TENTHS, {}),
+        (TENTHS, {"grace_percent": 10}),
         ((20, 40, 60, 80, 100), {}),
         ((20, 40, 60, 80, 100), {"grace_percent": 60}),
         ((7, 13, 20, 27, 33, 40, 47, 53, 60, 67, 73, 80, 87, 93, 100), {"reduction_factor": 2}),
@@ -98,7 +99,7 @@ def test_three_of_ten_trials_live_to_the_end_of_a_search_judged_once() -> None:
 def test_one_after_the_other_the_wall_clock_is_the_sum_of_the_lives() -> None:
     lives = simulate(race())
     assert lives.wall == pytest.approx(lives.trained)
-    assert 0.2 < lives.trained.mean() / 20 < 0.5
+    assert 0.4 < lives.trained.mean() / 20 < 0.7
 
 
 def test_slots_share_the_work_and_wait_for_the_last_trial() -> None:
@@ -146,7 +147,7 @@ def test_the_losses_of_a_trial_are_alike_from_rung_to_rung() -> None:
     losses = _losses(race(), 5_000, np.random.default_rng(0))
     assert losses.std(axis=0) == pytest.approx(1, abs=0.05)
     assert np.corrcoef(losses.T)[0, 1] == pytest.approx(0.8, abs=0.03)
-    assert np.corrcoef(losses.T)[0, 3] == pytest.approx(0.8**3, abs=0.05)
+    assert np.corrcoef(losses.T)[0, 2] == pytest.approx(0.8**2, abs=0.05)
 
 
 def test_a_default_search_is_simulated_in_about_a_second() -> None:
