@@ -8,6 +8,7 @@ once.
 """
 
 import argparse
+import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +25,7 @@ from tiny_table import TABLE
 
 from search.config import SearchConfig, resolve_search
 from search.space import Point
+from train_fn.cli import QUIET
 from train_fn.errors import InputError
 from train_fn.values import parse_sets
 
@@ -60,6 +62,9 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as in search.yaml")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for JSON and plot")
     options = parser.parse_args()
+    os.environ.update(
+        {**QUIET, "OMP_NUM_THREADS": "1"}
+    )  # of the processes: their threads fight for the cores
     try:
         measure(options, resolve_search(parse_sets(options.set)))
     except InputError as error:
