@@ -24,17 +24,20 @@ def choose_trials(
     forecast_of: Callable[[StudyConfig], Forecast],
     say: Callable[[str], None],
 ) -> StudyConfig:
-    """As many trials as fit into the time budget; at least one, and those that were begun."""
+    """As many trials as fit into the time budget in 95 % of cases: what would be cut off is the confirmation,
+    which comes last. At least one, and those that were begun."""
     budget = config.search.time_budget or 0.0
     least = max(1, len(study.asked()))
-    trials = trials_that_fit(budget, least, lambda trials: forecast_of(_with_trials(config, trials)).seconds)
+    trials = trials_that_fit(budget, least, lambda trials: forecast_of(_with_trials(config, trials)).high)
     chosen = _with_trials(config, trials)
-    if (seconds := forecast_of(chosen).seconds) <= budget:
-        say(f"trials   {trials}: as many as fit into {clock(budget)}, with their confirmation")
+    if (seconds := forecast_of(chosen).high) <= budget:
+        say(
+            f"trials   {trials}: as many as fit into {clock(budget)} in 95 % of cases, with their confirmation"
+        )
     else:
         say(
-            f"trials   {trials}, though that takes {clock(seconds)} and the time budget is {clock(budget)}; the "
-            "search stops when it is used up, and the same command goes on"
+            f"trials   {trials}, though that may take {clock(seconds)} and the time budget is {clock(budget)}; "
+            "the search stops when it is used up, and the same command goes on"
         )
     return chosen
 

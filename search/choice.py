@@ -52,9 +52,10 @@ class Candidate(Frozen):
 def find_best(
     paths: Paths, model: str, spec: DatasetSpec, study: str | None = None, trial: int | None = None
 ) -> Choice:
-    """The confirmed winner of the best study: same base model, more training rows first, then grouped splits,
-    whose log loss no leakage lowers, then confirmed ones, whose log loss no luck lowers, then lower log loss; the
-    built-in sample's studies serve only the sample. An unconfirmed study has its best trial for a winner. `study`
+    """The confirmed winner of the best study: same base model, those that came beyond their start first, then
+    more training rows, then grouped splits, whose log loss no leakage lowers, then confirmed ones, whose log loss
+    no luck lowers, then lower log loss; the built-in sample's studies serve only the sample. One that cannot be
+    read is passed over. An unconfirmed study has its best trial for a winner. `study`
     and `trial` (a number) choose others.
 
     Raises InputError that says which studies exist and how to make one.
@@ -63,7 +64,7 @@ def find_best(
         return _in_study(open_study(paths, study), trial)
     if trial is not None:
         raise InputError("--trial needs --study: a number says nothing without its study")
-    found = [choice for study in studies_in(paths) if (choice := _candidate(study))]
+    found = [choice for study in studies_in(paths) if (choice := _readable(study))]
     fit = [
         choice
         for choice in found
@@ -108,10 +109,20 @@ def studies_in(paths: Paths) -> list[Study]:
     return [Study(file.parent) for file in sorted(paths.studies.glob("*/config.yaml"))]
 
 
-def _rank(choice: Choice) -> tuple[int, bool, bool, float]:
+def _rank(choice: Choice) -> tuple[bool, int, bool, bool, float]:
     config, value = choice.config, choice.value
     loss = float("inf") if value is None else value
-    return config.dataset.train_rows, config.train.splits == "grouped", choice.confirmed is not None, -loss
+    searched = len(choice.study.records()) >= min(config.search.trials, config.search.startup_trials + 1)
+    rows, grouped = config.dataset.train_rows, config.train.splits == "grouped"
+    return searched, rows, grouped, choice.confirmed is not None, -loss
+
+
+def _readable(study: Study) -> Choice | None:
+    """Its candidate; None where there is none, or where its record is damaged or of another version."""
+    try:
+        return _candidate(study)
+    except InputError:
+        return None
 
 
 def _candidate(study: Study) -> Choice | None:

@@ -103,15 +103,16 @@ def foresee_promotion(
     say: Say,
     plan: Plan,
     *,
-    replace: bool,
+    goes_on: bool,
 ) -> Foreseen:
     """Foresee what is left of a full run whose lock is held, and of the runs of `plan` that come before it.
+    `goes_on` says whether what stands in its folder is this run.
 
     Ends the command and raises as `foresight` does.
     """
     from train_fn.workload import count_work
 
-    if run.finished and not replace:
+    if run.finished and goes_on:
         return _nothing_left(request, say, f"the run in {run.folder}")
     if not request.wants(promotion.forecast, long=_long(inputs, config, 1)):
         return Foreseen()
@@ -121,7 +122,7 @@ def foresee_promotion(
     device_config = config.on_device(placed.kind)
     work = count_work(inputs.data, device_config, ranks=promotion.workers, score_test=True)
     steps = [int(path.name.split("-")[1]) for path in (run.folder / "checkpoints").glob("step-*")]
-    done = 0.0 if replace else max(steps, default=0) / work.steps
+    done = max(steps, default=0) / work.steps if goes_on else 0.0
     forecast = forecast_promotion(found, work, done, placed.accelerators, plan)
     return _tell(request, forecast, {"workers": promotion.workers}, say)
 

@@ -19,7 +19,8 @@ def fresh_storage(folder: Path) -> "optuna.storages.RDBStorage":
 
     for old in folder.glob("optuna.db*"):
         old.unlink()
-    return RDBStorage(f"sqlite:///{folder / 'optuna.db'}")
+    # A dashboard that reads it may hold the file for seconds.
+    return RDBStorage(f"sqlite:///{folder / 'optuna.db'}", engine_kwargs={"connect_args": {"timeout": 60}})
 
 
 def ended_trial(record: TrialRecord, search: SearchConfig) -> "optuna.trial.FrozenTrial":

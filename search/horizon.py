@@ -10,10 +10,12 @@ from search.record import StudyConfig
 from search.space import Point
 from search.target import steps_of
 from search.transfer import Interval, Transfer, propose
+from train_fn.errors import InputError
 from train_fn.storage import Paths
 from train_fn.values import Frozen
 
 FREE = {"max_rows", "seed", *Point.model_fields}  # may differ between studies: size, chance, what is tried
+TELLING = 1.5  # times the copied rate; nearer ones end too much alike for a probe to tell them apart
 LIMIT = 3.0  # times the copied rate, either way: as far as a move goes without a probe
 
 
@@ -28,11 +30,6 @@ class Move(Frozen):
     def held(self) -> float:
         """As far as it goes without one."""
         return min(max(self.proposed, self.copied / LIMIT), self.copied * LIMIT)
-
-    @property
-    def rates(self) -> tuple[float, float, float]:
-        """Those of a probe; the copied one first, which wins where two are equal."""
-        return self.copied, math.sqrt(self.copied * self.proposed), self.proposed
 
 
 class Sweep(Frozen):
@@ -55,7 +52,24 @@ class Horizon(Frozen):
     @property
     def far(self) -> bool:
         """Whether the move needs a probe."""
-        return not 1 / LIMIT <= self._change(self.fit.exponent) <= LIMIT
+        return _apart(self._change(self.fit.exponent, self.target_steps)) > LIMIT
+
+    def told_by(self, steps: int) -> bool:
+        """Whether a probe of so many steps can tell the move from none."""
+        return _apart(self._change(self.fit.exponent, steps)) >= TELLING
+
+    def probe(self, copied: float, steps: int) -> list[tuple[float, float]]:
+        """Learning rates of a probe of so many steps, and what each makes the full run's: no change, half of the
+        exponent, and all of it. The first wins where two are equal.
+
+        The full run's own rates would be judged at the wrong length: a probe as long as the search would find the
+        searched rate again, whatever is best in the full run.
+        """
+        shares = [share * self.fit.exponent for share in (0, 0.5, 1)]
+        return [
+            (copied * self._change(each, steps), copied * self._change(each, self.target_steps))
+            for each in shares
+        ]
 
     def move(self, copied: float) -> Move:
         """The move of a winner's learning rate: its product with the ratio of steps to the power of the exponent.
@@ -63,11 +77,13 @@ class Horizon(Frozen):
         The interval is that of the moved rate, not of the best rate at the target, which is the fit's own: the
         winner's rate may lie beside the optimum of its own search.
         """
-        low, high = sorted(copied * self._change(end) for end in self.fit.exponent_interval)
-        return Move(copied=copied, proposed=copied * self._change(self.fit.exponent), interval=(low, high))
+        ends = (self._change(end, self.target_steps) for end in self.fit.exponent_interval)
+        low, high = sorted(copied * end for end in ends)
+        proposed = copied * self._change(self.fit.exponent, self.target_steps)
+        return Move(copied=copied, proposed=proposed, interval=(low, high))
 
-    def _change(self, exponent: float) -> float:
-        return math.exp(exponent * math.log(self.target_steps / self.study_steps))
+    def _change(self, exponent: float, steps: int) -> float:
+        return math.exp(exponent * math.log(steps / self.study_steps))
 
     def sentence(self, move: Move) -> str:
         """The proposal, and why."""
@@ -84,7 +100,7 @@ def look_ahead(paths: Paths, choice: Choice, target_steps: int) -> Horizon:
     """What the complete trials of all studies say that differ from the winner's in nothing but FREE and the set.
 
     Raises:
-        InputError: when they are too few, or a study's record cannot be read.
+        InputError: when they are too few.
     """
     trials = observations(paths, choice)
     counts = Counter((each.size, each.steps) for each in trials)
@@ -101,7 +117,10 @@ def observations(paths: Paths, choice: Choice) -> list[Observation]:
     """The complete trials of the studies that may be set beside the winner's; a size is a set and its rows."""
     found = []
     for study in studies_in(paths):
-        config = study.config()
+        try:
+            config, records = study.config(), study.records()
+        except InputError:  # damaged, or of another version
+            continue
         if _kind(config) != _kind(choice.config):
             continue
         steps, size = _steps(config), f"{config.dataset.name}, {config.dataset.train_rows:,} rows"
@@ -109,10 +128,14 @@ def observations(paths: Paths, choice: Choice) -> list[Observation]:
             Observation(
                 size=size, steps=steps, log_rate=math.log(item.params.learning_rate), log_loss=item.value
             )
-            for item in study.records()
+            for item in records
             if item.status == "COMPLETE" and item.value is not None
         ]
     return found
+
+
+def _apart(change: float) -> float:
+    return max(change, 1 / change)
 
 
 def _kind(config: StudyConfig) -> dict[str, Any]:

@@ -21,6 +21,13 @@ def left_record(folder: Path, run: Asked) -> TrialRecord | None:
     return record_of(run, [*curve, read_json(folder / "result.json")])  # it holds 100 %
 
 
+def passed(folder: Path) -> float:
+    """Percent of its run up to which an unfinished trial was let go on by the search that it was left by: that of
+    the last evaluation but one, for the last may not have been judged."""
+    curve = read_lines(folder / "curve.jsonl")
+    return float(curve[-2]["progress"]) if len(curve) > 1 else 0.0
+
+
 def _wait_for_orphan(folder: Path, run: Asked) -> None:
     """The lock is removed then: from here on it says that the run has begun in the search at hand."""
     from filelock import FileLock, Timeout

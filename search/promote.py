@@ -40,7 +40,9 @@ def promote(
     max_rows: Annotated[int | None, typer.Option(help="train on so many rows [all]")] = None,
     model: Annotated[str | None, typer.Option(help="whose studies to look at [Qwen/Qwen3-0.6B]")] = None,
     output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="discard what the run's folder holds")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="discard a run there that is finished or has other settings")
+    ] = False,
     decontaminate: Annotated[
         bool, typer.Option("--decontaminate", help="score without rows that the search trained on")
     ] = False,
@@ -97,6 +99,7 @@ def _promote(
     folder = RunFolder.of(paths, run_name(config.model, spec, config.splits))
     with folder.locked():
         _run(choice, spec, config, promotion, paths, order, folder)
+    typer.echo(f"next     load {folder.folder / 'adapter'} with peft.AutoPeftModelForSequenceClassification")
 
 
 def _run(
@@ -114,7 +117,7 @@ def _run(
     from search.selection import select
     from search.target import Target
     from train_fn.contamination import write_left_out
-    from train_fn.full_run import claim_run, finish
+    from train_fn.full_run import claim_run, finish, run_settings
     from train_fn.inputs import prepare_inputs
 
     inputs = prepare_inputs(spec, config, paths, typer.echo)
@@ -122,10 +125,12 @@ def _run(
     target = Target.of(config, inputs.data, seen if order.decontaminate else None)
     transfer = order.learning_rate is LearningRate.TRANSFER
     selection = select(choice, target, promotion, paths, order.top, transfer=transfer)
-    foreseen = foresee_promotion(
-        order.request, inputs, config, promotion, folder, typer.echo, selection.plan, replace=order.replace
-    )
     settings, undecided = {**selection.settings, "decontaminate": order.decontaminate}, selection.undecided
+    whole = run_settings(config, inputs, settings)
+    goes_on = folder.goes_on(whole, replace=order.replace, undecided=undecided)
+    foreseen = foresee_promotion(
+        order.request, inputs, config, promotion, folder, typer.echo, selection.plan, goes_on=goes_on
+    )
     run, job = claim_run(
         spec, config, paths, inputs, "promotion", settings, replace=order.replace, undecided=undecided
     )
@@ -137,7 +142,6 @@ def _run(
     for line in finish(run, spec, config, inputs, paths, lineage, typer.echo):
         typer.echo(line)
     typer.echo(write_report(choice.study, paths)[-1])  # where the report lies
-    typer.echo(f"next     load {run.folder / 'adapter'} with peft.AutoPeftModelForSequenceClassification")
 
 
 def _train(run: "RunFolder", job: "Job", selection: "Selection", promotion: "PromoteConfig") -> None:

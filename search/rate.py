@@ -30,14 +30,23 @@ def move(chosen: Candidate, horizon: Horizon, runs: RungRuns, plan: Plan) -> Can
     moved = horizon.move(chosen.params.learning_rate)
     taken, probed, how = moved.proposed, [], "it is taken"
     if horizon.far and plan.probe:
-        fraction, field = plan.probe.size.fraction, [chosen.at(rate) for rate in moved.rates]
-        ((best, _), *_), *_ = climb([plan.probe], field, runs.loss)
-        taken, probed = best.params.learning_rate, [runs.facts(each, fraction) for each in field]
-        how = f"so far needs a probe: of {len(field)} rates {plan.probe.size.told} {taken:.2e} was the best"
+        size = plan.probe.size
+        meant = {chosen.at(there): here for there, here in horizon.probe(moved.copied, size.steps)}
+        ((best, _), *_), *_ = climb([plan.probe], list(meant), runs.loss)
+        probed = [
+            {**runs.facts(each, size.fraction), "full_run_learning_rate": rate}
+            for each, rate in meant.items()
+        ]
+        taken = meant[best]
+        how = (
+            f"so far needs a probe: of {len(meant)} rates {size.told} {best.params.learning_rate:.2e} was the "
+            f"best, which stands for {taken:.2e} in the full run"
+        )
     elif horizon.far:
         taken = moved.held
         how = (
-            f"more than {LIMIT:g} times needs a probe, which does not fit max_extra_cost: held at {taken:.2e}"
+            f"more than {LIMIT:g} times needs a probe, and none that fits max_extra_cost and differs in length "
+            f"from the search would tell: held at {taken:.2e}"
         )
     sentence = f"{horizon.sentence(moved)}; {how}"
     found = {**moved.model_dump(), "probe": probed, "taken": taken, "sentence": sentence}

@@ -5,11 +5,13 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 from search.config import SearchConfig
 from search.space import Point
 from train_fn.config import DatasetSpec, TrainConfig
+from train_fn.errors import InputError
 from train_fn.values import Frozen
 
 Row = Mapping[str, Any]
@@ -95,6 +97,24 @@ class ConfirmRecord(TrialRecord):
     """One ended run of the confirmation: a line of confirm.jsonl. `number` is that of the trial run again."""
 
     seed: int
+
+
+Item = TypeVar("Item", bound=Frozen)
+
+
+def item_of(kind: type[Item], text: bytes, file: Path) -> Item:
+    """An item of a record, from the JSON that stands in `file`. Raises InputError."""
+    try:
+        return kind.model_validate_json(text)
+    except ValueError as error:
+        raise InputError(
+            f"{file} must be a record of this version, but: {error}; put the file back, or search anew (--study)"
+        ) from error
+
+
+def read_item(kind: type[Item], file: Path) -> Item:
+    """The item that is a file's content. Raises InputError."""
+    return item_of(kind, file.read_bytes(), file)
 
 
 def record_of(trial: Asked, rows: Sequence[Row], status: str = "", cause: str = "") -> TrialRecord:

@@ -13,6 +13,7 @@ from search.config import SearchConfig
 from search.foreseen import Foresee, settle, sitting, unforeseen
 from search.guard import record_texts
 from search.interrupt import interruptible, stopper
+from search.leftover import passed
 from search.machine import Slots, local_ray, slots_of
 from search.prior import find_prior, keep_prior, may_go_on, prior_of
 from search.record import DataInfo, StudyConfig
@@ -155,7 +156,8 @@ def fit(
             "resources": slots.resources,
             "hang_seconds": config.search.hang_minutes * 60,
         }
-        scheduler = Asha(config.search, ended)
+        left = {trial.number: passed(study.folder_of(trial)) for trial in study.unfinished()}
+        scheduler = Asha(config.search, ended, left)
         sampler = StudySearch(study, config, lambda: bool(interrupt.reason), scheduler.causes)
         stop = stopper(lambda: interrupt.overdue() or sampler.failure is not None)
         run_config = run_configuration(scratch, stop, watch(study, config, slots))

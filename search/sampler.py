@@ -146,6 +146,8 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
     ) -> None:
         """Record the end and tell Optuna: COMPLETE with its value, PRUNED with its curve, or FAIL."""
+        import optuna
+
         trial = self._running.get(trial_id)
         last = row_of(result) if result and not error else {}
         if trial is None or last.get("status") == INTERRUPTED or (error and self._stopping()):
@@ -168,7 +170,10 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
             self._reruns.append(record)
             return
         self._records.append(record)
-        self._tell(trial_id, record)
+        try:
+            self._tell(trial_id, record)
+        except optuna.exceptions.StorageInternalError as failure:
+            self._fail(failure)
         self.failure = self.failure or hopeless(self._study, self._records)
 
     def _give_back(self, trial_id: str) -> None:

@@ -22,7 +22,9 @@ class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
     not filled with a later value.
     """
 
-    def __init__(self, search: SearchConfig, ended: Iterable[TrialRecord]) -> None:
+    def __init__(
+        self, search: SearchConfig, ended: Iterable[TrialRecord], passed: Mapping[int, float] | None = None
+    ) -> None:
         super().__init__(
             time_attr=TIME,
             metric=METRIC,
@@ -33,21 +35,25 @@ class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
             stop_last_trials=False,
         )
         self.causes: dict[str, str] = {}
+        self._passed = passed or {}
         for record in ended:
             self._replay(record)
 
     def _replay(self, record: TrialRecord) -> None:
-        """Enter an ended trial's curve; unfinished trials send theirs again and are judged again."""
+        """Enter an ended trial's curve; unfinished trials send theirs again."""
         trial: Any = SimpleNamespace(trial_id=record.trial_id, config={})
         self.on_trial_add(None, trial)
         for progress, objective in record.curve:
             self.on_trial_result(None, trial, {TIME: progress, METRIC: objective})
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
-        """Whether the trial goes on. A run of the confirmation always does, and leaves no mark on the rungs."""
+        """Whether the trial goes on. A run of the confirmation always does, and leaves no mark on the rungs; a
+        trial that a killed search left does until it is beyond what it had `passed`, whoever ended since."""
         if trial.config.get("confirm"):
             return str(TrialScheduler.CONTINUE)
-        return str(super().on_trial_result(tune_controller, trial, result))
+        decision = str(super().on_trial_result(tune_controller, trial, result))
+        passed = result[TIME] <= self._passed.get(trial.config.get("number"), 0)
+        return str(TrialScheduler.CONTINUE) if passed else decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> None:
         """Enter the last row, of a trial alone."""

@@ -26,7 +26,7 @@ import yaml
 
 from search.confirm import Confirmation
 from search.leftover import left_record
-from search.record import Asked, ConfirmRecord, Rerun, StudyConfig, TrialRecord, now
+from search.record import Asked, ConfirmRecord, Item, Rerun, StudyConfig, TrialRecord, item_of, now, read_item
 from search.space import Point
 from search.winner import Winner, find_winner
 from train_fn.errors import InputError
@@ -100,12 +100,12 @@ class Study:
     def asked(self) -> dict[int, Asked]:
         """Every trial that was asked for, by number, in the order of the numbers."""
         files = sorted((self.folder / "trials").glob("[0-9]*/params.json"))
-        trials = [Asked.model_validate(read_json(file)) for file in files]
+        trials = [read_item(Asked, file) for file in files]
         return {trial.number: trial for trial in sorted(trials, key=lambda trial: trial.number)}
 
     def records(self) -> list[TrialRecord]:
-        """The ended trials, in the order in which they ended. Safe beside a running search."""
-        return [TrialRecord.model_validate_json(line) for line in self._whole_lines("trials.jsonl")]
+        """The ended trials, in the order in which they ended. Safe beside a running search. Raises InputError."""
+        return self._lines("trials.jsonl", TrialRecord)
 
     def unfinished(self) -> list[Asked]:
         """Trials asked for and not ended, in the order of their numbers."""
@@ -119,11 +119,11 @@ class Study:
             trial = read_json(self.trial_folder(number) / "params.json")
             again = {"trial_id": self.trial_id(number, seed), "asked": now(), "seed": seed}
             write_json(file, {**trial, **again})
-        return Rerun.model_validate(read_json(file))
+        return read_item(Rerun, file)
 
     def reruns(self) -> list[ConfirmRecord]:
-        """The ended runs of the confirmation, in the order in which they ended."""
-        return [ConfirmRecord.model_validate_json(line) for line in self._whole_lines("confirm.jsonl")]
+        """The ended runs of the confirmation, in the order in which they ended. Raises InputError."""
+        return self._lines("confirm.jsonl", ConfirmRecord)
 
     def confirmation(self) -> Confirmation:
         """What the study as it is asks to be run again, and what has been."""
@@ -139,9 +139,10 @@ class Study:
         append_line(self.folder / file, record.model_dump(mode="json"))
         self.write_best()
 
-    def _whole_lines(self, name: str) -> list[bytes]:
+    def _lines(self, name: str, kind: type[Item]) -> list[Item]:
         file = self.folder / name
-        return file.read_bytes().split(b"\n")[:-1] if file.exists() else []  # the last may be half written
+        lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []  # the last may be half written
+        return [item_of(kind, line, file) for line in lines]
 
     def repair(self) -> None:
         """Take in what a killed search left: half a row, a trial that ended without one, an old best.json."""
@@ -156,7 +157,7 @@ class Study:
     def _unfinished_reruns(self) -> list[Rerun]:
         files = sorted((self.folder / "confirm").glob("*/params.json"))
         ended = {record.trial_id for record in self.reruns()}
-        runs = [Rerun.model_validate(read_json(file)) for file in files]
+        runs = [read_item(Rerun, file) for file in files]
         return [run for run in runs if run.trial_id not in ended]
 
     def write_best(self) -> None:

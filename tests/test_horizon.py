@@ -3,6 +3,7 @@
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def moving(
-    paths: Paths, exponent: float = -0.32, rows: int = 2_000_000, top: int = 1, **promotion: float
+    paths: Paths, exponent: float = -0.32, rows: int = 2_000_000, top: int = 1, **promotion: Any
 ) -> Selection:
     """A promotion of the larger study's winner to that many rows, which are 100 times its steps."""
     return selection(law(paths, exponent), paths, top, transfer=True, rows=rows, **promotion)
@@ -103,7 +104,7 @@ def test_a_near_move_is_taken_without_a_run_and_recorded(paths: Paths) -> None:
 
 def far(train: TrainConfig) -> float:
     """The best of a probe's rates is the middle one."""
-    return abs(math.log(train.learning_rate / 2e-4))
+    return abs(math.log(train.learning_rate / 3.1e-4))
 
 
 def test_a_far_move_is_probed_and_the_best_of_three_is_taken(paths: Paths) -> None:
@@ -112,10 +113,12 @@ def test_a_far_move_is_probed_and_the_best_of_three_is_taken(paths: Paths) -> No
     found = read_json(place.run.folder / "learning_rate.json")
     assert found["proposed"] < found["copied"] / 3
     rates = [row["learning_rate"] for row in found["probe"]]
-    assert rates == pytest.approx([4e-4, math.sqrt(4e-4 * found["proposed"]), found["proposed"]])
+    exponent = horizon_of(chosen).fit.exponent
+    assert rates == pytest.approx([4e-4 * 5 ** (share * exponent) for share in (0, 0.5, 1)], rel=0.01)
     assert [job.train.learning_rate for job in trainer.jobs] == rates
     assert {job.train.max_rows for job in trainer.jobs} == {100_000}
-    assert found["taken"] == job.train.learning_rate == rates[1]
+    assert found["taken"] == job.train.learning_rate == found["probe"][1]["full_run_learning_rate"]
+    assert found["taken"] == pytest.approx(4e-4 * 100 ** (exponent / 2), rel=0.01)
     assert [row["loss"] for row in found["probe"]] == [far(job.train) for job in trainer.jobs]
     assert any(line.startswith("probe    3 learning rates on 5 %") for line in place.said)
     assert any(line.startswith("cost     15.0 %") for line in place.said)
@@ -134,7 +137,18 @@ def test_a_killed_probe_goes_on_with_what_the_studies_said_at_its_start(paths: P
     job = place.settle(later, rest)
     assert len({*killed.ran, *rest.ran}) == 3
     assert len(killed.ran[:-1] + rest.ran) == 3
-    assert job.train.learning_rate == horizon_of(chosen).move(4e-4).rates[1]
+    assert job.train.learning_rate == pytest.approx(horizon_of(chosen).probe(4e-4, 3_125)[1][1])
+
+
+def test_a_probe_as_long_as_the_search_tells_nothing_and_is_not_run(paths: Paths) -> None:
+    """Of a law that is exactly true, the probe would find the searched rate and the full run's not."""
+    chosen = moving(paths, rungs=(0.01,))
+    assert horizon_of(chosen).target_steps == 62_500
+    place, trainer = Place(paths), Trainer(far)
+    job = place.settle(chosen, trainer)
+    assert trainer.ran == []
+    assert job.train.learning_rate == pytest.approx(4e-4 / 3)
+    assert "differs in length from the search" in place.said[-1]
 
 
 def test_a_far_move_that_cannot_be_probed_is_held_at_three_times(paths: Paths) -> None:
@@ -142,7 +156,10 @@ def test_a_far_move_that_cannot_be_probed_is_held_at_three_times(paths: Paths) -
     job = place.settle(chosen, trainer)
     assert trainer.ran == []
     assert job.train.learning_rate == pytest.approx(4e-4 / 3)
-    assert "which does not fit max_extra_cost: held at 1.33e-04" in place.said[-1]
+    assert (
+        "that fits max_extra_cost and differs in length from the search would tell: held at 1.33e-04"
+        in place.said[-1]
+    )
     rising = horizon_of(chosen)
     fit = rising.fit.model_copy(update={"exponent": 0.3})
     up = rising.model_copy(update={"fit": fit})

@@ -120,7 +120,7 @@ def test_a_far_move_of_the_learning_rate_is_probed_and_survives_a_kill(rows: Pat
     assert len(results(output)) == 3
     found = read_json(output / RUN / "lineage.json")["learning_rate"]
     assert found["horizon"] == kept
-    assert found["taken"] == min(found["probe"], key=lambda row: row["loss"])["learning_rate"]
+    assert found["taken"] == min(found["probe"], key=lambda row: row["loss"])["full_run_learning_rate"]
     assert found["proposed"] < found["copied"] / 3
     assert found == read_json(output / RUN / "learning_rate.json")
     train = read_yaml(output / RUN / "config.yaml")["train"]

@@ -81,7 +81,18 @@ def test_the_model_is_given_ranks_within_each_study_the_priors_first() -> None:
 
 def test_of_a_point_tried_in_both_studies_only_the_new_trial_counts() -> None:
     given = told(tried(0.01, 0.02), prior_from(tried(5.0, 6.0, 7.0)))
-    assert given == [(pytest.approx(3e-4), 2.5 / 3), (1e-4, 0.25), (2e-4, 0.75)]
+    assert given == [(pytest.approx(3e-4), 2.5 / 3), (1e-4, pytest.approx(0.5 / 3)), (2e-4, 0.5)]
+
+
+def test_what_both_studies_tried_ties_their_scales_together() -> None:
+    """The prior's best four, again in that order, stay its best; a better one than all comes before them."""
+    losses = [0.1 * number for number in range(1, 11)]
+    own = tried(*losses[:4])
+    scores = dict(told(own, prior_from(tried(*losses))))
+    assert scores == pytest.approx({1e-4 * (n + 1): 0.1 * n + 0.05 for n in range(10)})
+    better = [*own, ended(4, 0.01, point=(5e-3, 8, 8.0))]
+    scores = dict(told(better, prior_from(tried(*losses))))
+    assert 0 < scores[5e-3] < scores[1e-4] == pytest.approx(0.05)
 
 
 def test_a_prior_that_the_studys_own_trials_contradict_is_left_out(prior: Prior) -> None:

@@ -11,6 +11,7 @@ from fake_trial import config_of, loss_at
 from search.config import SearchConfig, SpaceConfig
 from search.draw import draw
 from search.history import ended_trial
+from search.leftover import passed
 from search.machine import slots_of
 from search.record import LOCK, Asked, TrialRecord, record_of
 from search.sampler import StudySearch
@@ -18,6 +19,7 @@ from search.scheduler import Asha
 from search.space import Point
 from search.study import Study
 from train_fn.errors import InputError
+from train_fn.storage import append_line
 
 SEARCH = SearchConfig(startup_trials=3)
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -114,9 +116,12 @@ class Ended:
         self.config: dict[str, object] = {}
 
 
-def run_through(scheduler: Asha, trial_id: str, curve: list[tuple[int, float]]) -> list[tuple[int, float]]:
+def run_through(
+    scheduler: Asha, trial_id: str, curve: list[tuple[int, float]], **config: object
+) -> list[tuple[int, float]]:
     """The rows a trial sends until the scheduler stops it, as Tune hands them over."""
     trial, sent = Ended(trial_id), []
+    trial.config |= config
     scheduler.on_trial_add(None, trial)
     for progress, objective in curve:
         row = {"progress": progress, "objective": objective}
@@ -144,6 +149,28 @@ def test_rebuilt_rungs_equal_those_of_a_search_that_never_stopped(every: int) ->
         rows = [{"progress": percent, "objective": loss} for percent, loss in sent]
         records.append(record_of(asked(number, point), rows, "COMPLETE" if sent[-1][0] == 100 else "PRUNED"))
     assert {record.status for record in records} == {"COMPLETE", "PRUNED"}
+
+
+def test_a_trial_that_a_killed_search_left_is_not_stopped_at_a_rung_that_it_had_passed() -> None:
+    """It had passed 30 % alone; then its fellows ended, and all of them are better."""
+    point = Point(learning_rate=1e-4, lora_rank=16, lora_alpha=32)
+    ends = [
+        record_of(
+            asked(number, point), [{"progress": p, "objective": 0.1} for p in (30, 60, 90, 100)], "COMPLETE"
+        )
+        for number in range(3)
+    ]
+    curve = [(30, 0.5), (60, 0.5), (90, 0.5), (100, 0.5)]
+    assert run_through(Asha(SEARCH, ends), "left", curve) == curve[:1]
+    assert run_through(Asha(SEARCH, ends, {7: 60.0}), "other", curve) == curve[:1]
+    assert run_through(Asha(SEARCH, ends, {7: 60.0}), "left", curve, number=7) == curve[:3]  # 90 % is judged
+
+
+def test_what_was_passed_is_read_from_the_trials_own_curve(tmp_path: Path) -> None:
+    assert passed(tmp_path) == 0
+    for percent, known in ((10, 0), (20, 10), (30, 20)):
+        append_line(tmp_path / "curve.jsonl", {"progress": percent, "objective": 0.5})
+        assert passed(tmp_path) == known
 
 
 def test_a_row_at_100_percent_that_is_not_the_last_does_not_end_a_trial() -> None:

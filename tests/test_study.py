@@ -193,3 +193,19 @@ def test_no_study_to_promote_says_what_is_there_and_how_to_make_one(tmp_path: Pa
         find_best(paths, "qwen", real, study="sample", trial=7)
     with pytest.raises(InputError, match="needs --study"):
         find_best(paths, "qwen", real, trial=7)
+
+
+def test_a_study_that_hardly_began_and_one_that_cannot_be_read_are_passed_over(tmp_path: Path) -> None:
+    """A search of more rows that was stopped at its first trial knows less than one that came through."""
+    paths, real = Paths.of(tmp_path), DatasetSpec(name="2M", hub_id="x/y")
+    library(paths, ("100k", "qwen", 80_000, False, 0.10), ("1m", "qwen", 800_000, False, 0.20))
+    small, large = (Study(paths.studies / name) for name in ("100k", "1m"))
+    small.adopt_config(small.config().model_copy(update={"search": config_of(2).search}))
+    large.adopt_config(large.config().model_copy(update={"search": config_of(2).search}))
+    assert find_best(paths, "qwen", real).study.name == "1m"
+    large.adopt_config(large.config().model_copy(update={"search": config_of(20).search}))
+    assert find_best(paths, "qwen", real).study.name == "100k"
+    (paths.studies / "1m" / "trials.jsonl").write_text('{"of": "another version"}\n')
+    assert find_best(paths, "qwen", real).study.name == "100k"
+    with pytest.raises(InputError, match=r"trials.jsonl must be a record of this version"):
+        find_best(paths, "qwen", real, study="1m")

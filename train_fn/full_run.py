@@ -23,6 +23,11 @@ from train_fn.tracking import RunInfo, close_all, sync_hint
 from train_fn.worker import Job
 
 
+def run_settings(config: TrainConfig, inputs: Inputs, origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What config.yaml of a full run holds; `origin` names the trial it comes from."""
+    return settings_of(config, open_set(inputs.data).meta, **origin)
+
+
 def claim_run(
     spec: DatasetSpec,
     config: TrainConfig,
@@ -40,8 +45,7 @@ def claim_run(
     Raises InputError, before anything in the folder is touched.
     """
     run = RunFolder.of(paths, run_name(config.model, spec, config.splits))
-    settings = settings_of(config, open_set(inputs.data).meta, **origin)
-    run.claim(settings, replace=replace, undecided=undecided)
+    run.claim(run_settings(config, inputs, origin), replace=replace, undecided=undecided)
     inputs.keep_audit(run.folder)
     tracking = RunInfo(
         id=run.run_id,

@@ -65,24 +65,35 @@ class RunFolder:
                 f"{self.folder} is being trained by another command; wait for it, end it, or use another --output"
             ) from error
 
-    def claim(self, settings: Mapping[str, Any], *, replace: bool, undecided: Collection[str] = ()) -> None:
-        """Make the folder this run's. Raises InputError when it holds a run of other settings.
+    def goes_on(self, settings: Mapping[str, Any], *, replace: bool, undecided: Collection[str] = ()) -> bool:
+        """Whether what stands in the folder is this run; else it is empty, or to be replaced.
 
-        The run itself finds the `undecided` of its training's settings; what it found already stands.
+        A run that was begun with --replace and killed goes on with the same command, so an unfinished run of equal
+        settings is never replaced. The run itself finds the `undecided` of its training's settings.
+
+        Raises InputError when the folder holds a run of other settings.
         """
         file = self.folder / "config.yaml"
-        if replace:
+        if not file.exists() or (replace and self.finished):
+            return False
+        there = read_yaml(file)
+        settings = _with_train(settings, {key: there["train"].get(key) for key in undecided})
+        lines = sorted(_differences({**there, "promotion": None}, {**settings, "promotion": None}))
+        if lines and not replace:
+            state = "a finished" if self.finished else "an unfinished"
+            raise InputError(
+                f"{self.folder} holds {state} run of other settings:\n  " + "\n  ".join(lines) + "\n"
+                "give its settings to continue it, --output for another place, or --replace to discard it"
+            )
+        return not lines
+
+    def claim(self, settings: Mapping[str, Any], *, replace: bool, undecided: Collection[str] = ()) -> None:
+        """Make the folder this run's. What it found of the `undecided` settings stands. Raises as `goes_on`."""
+        if self.goes_on(settings, replace=replace, undecided=undecided):
+            there = read_yaml(self.folder / "config.yaml")["train"]
+            settings = _with_train(settings, {key: there.get(key) for key in undecided})
+        elif replace:
             shutil.rmtree(self.folder, ignore_errors=True)
-        elif file.exists():
-            there = read_yaml(file)
-            settings = _with_train(settings, {key: there["train"].get(key) for key in undecided})
-            lines = sorted(_differences({**there, "promotion": None}, {**settings, "promotion": None}))
-            if lines:
-                state = "a finished" if self.finished else "an unfinished"
-                raise InputError(
-                    f"{self.folder} holds {state} run of other settings:\n  " + "\n  ".join(lines) + "\n"
-                    "give its settings to continue it, --output for another place, or --replace to discard it"
-                )
         self.folder.mkdir(parents=True, exist_ok=True)
         self.logs.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "run_id").exists():

@@ -22,7 +22,9 @@ def train(
     model: Annotated[str | None, typer.Option(help="a Hub name or a folder [Qwen/Qwen3-0.6B]")] = None,
     seed: Annotated[int | None, typer.Option(help="of the training [42]")] = None,
     output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="discard what the run's folder holds")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="discard a run there that is finished or has other settings")
+    ] = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override configs/train.yaml")
     ] = None,
