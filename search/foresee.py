@@ -1,6 +1,7 @@
 """Before anything long: say how long it will take, choose the trials that fit into a time budget, and ask."""
 
 import math
+import statistics
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from search.probing import ProbeError, find_measured
 from search.promotion import PromoteConfig
 from search.record import StudyConfig
 from search.rungs import Plan
+from search.space import exponents
 from search.study import Study
 from search.wording import ascii_line
 from train_fn.config import TrainConfig
@@ -77,7 +79,7 @@ def _search(
     if not request.wants(config.search.forecast, long=long):
         return config, Foreseen()
     placed = Placed.trials(config.search)
-    if (found := _measured(request, inputs, config.train, placed, say)) is None:
+    if (found := _measured(request, inputs, _typical(config), placed, say)) is None:
         return config, Foreseen()
     from train_fn.workload import count_work
 
@@ -125,6 +127,13 @@ def foresee_promotion(
     done = max(steps, default=0) / work.steps if goes_on else 0.0
     forecast = forecast_promotion(found, work, done, placed.accelerators, plan)
     return _tell(request, forecast, {"workers": promotion.workers}, say)
+
+
+def _typical(config: StudyConfig) -> TrainConfig:
+    """What a trial trains in the mean: all ranks of the space alike often, and a higher one takes longer."""
+    first, last = exponents(config.search.space.lora_rank)
+    mean = statistics.fmean(2**rank for rank in range(first, last + 1))
+    return config.train.model_copy(update={"lora_rank": 2 ** round(math.log2(mean))})
 
 
 def _left(study: Study, config: StudyConfig) -> Left:

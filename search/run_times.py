@@ -10,8 +10,12 @@ from train_fn.measured import Measured
 if TYPE_CHECKING:
     from train_fn.workload import Work
 
-# Of the 0.68 s that benchmarks/trial_overhead.py measured on 2 cores, what is not its adapter nor its files.
-TRIAL_SECONDS = 0.5
+# What a trial costs beside its own work, adapter and files, on 2 cores: 0.5 s one after the other
+# (benchmarks/trial_overhead.py), 1 s where two at once leave the command no core (benchmarks/forecast_error.py).
+TRIAL_SECONDS = 0.8
+# A run on a CPU shares its cores with Ray's own processes, which a probe does not meet. On 2 cores it takes 1.11
+# to 1.23 times as long as by the probe, survival apart (benchmarks/forecast_error.py).
+BESIDE_RAY = 1.15
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,15 @@ class RunTimes:
         """By the pace of each length, between the measured ones on a straight line."""
         widths = [pace.width for pace in found.paces]
         paces = np.interp(work.widths, widths, [pace.seconds_per_token for pace in found.paces])
+        slower = BESIDE_RAY if found.device == "cpu" else 1.0
         return cls(
             percents=work.percents,
             prepare=TRIAL_SECONDS + found.attach,
-            before=work.before_tokens * found.evaluation,
-            training=float(paces @ work.tokens) + work.steps * found.update,
-            evaluation=work.eval_tokens * found.evaluation,
+            before=slower * work.before_tokens * found.evaluation,
+            training=slower * (float(paces @ work.tokens) + work.steps * found.update),
+            evaluation=slower * work.eval_tokens * found.evaluation,
             checkpoint=found.checkpoint,
-            after=work.after_tokens * found.evaluation,
+            after=slower * work.after_tokens * found.evaluation,
             deliver=found.deliver,
         )
 

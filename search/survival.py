@@ -36,7 +36,8 @@ class Race:
     `at` are the seconds from a trial's start to its evaluations at `percents` of the run, `whole` those of a trial
     that ends by itself, `again` those of a run of the confirmation. A trial may be stopped at the evaluations
     `judged`, and stays while it is among the best `keep` there. Of `trials`, `ended` are on record and take none.
-    `again_left` runs of the confirmation are left; None until the trials have ended: they choose its candidates.
+    Before it all slots but one need `restart` seconds: Tune keeps one idle worker, and the confirmation's runs are
+    not known before the last trial has ended. `again_left` of these are left; None until then.
     """
 
     percents: tuple[int, ...]
@@ -49,6 +50,7 @@ class Race:
     ended: int
     slots: int
     confirm_seeds: int
+    restart: float = 0.0
     again_left: int | None = None
 
 
@@ -129,7 +131,7 @@ class _Search:
                 self._values.append((self._losses[trial][-1], trial))
         wall, stopped_at = self._trials()
         again = self._again()
-        wall += -(-again // race.slots) * race.again
+        wall += self._confirmed(again)
         last = len(race.at) - 1
         ends = [last if place is None else place for place in stopped_at]
         seconds = [race.whole if place is None else race.at[place] for place in stopped_at]
@@ -165,6 +167,15 @@ class _Search:
         stops = above(loss, before, self._race.keep)
         insort(before, loss)
         return stops
+
+    def _confirmed(self, again: int) -> float:
+        """From the end of the last trial to that of the last of `again` runs of the confirmation."""
+        restart = self._race.restart if self._race.trials > self._race.ended else 0.0
+        free, ended = [0.0] + [restart] * (self._race.slots - 1), 0.0
+        for _ in range(again):
+            ended = heapq.heappop(free) + self._race.again
+            heapq.heappush(free, ended)
+        return ended
 
     def _again(self) -> int:
         """Runs of the confirmation: search.confirm.plan, by the simulated values."""

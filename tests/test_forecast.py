@@ -16,7 +16,7 @@ from search.forecast import (
     forecast_search,
     trials_that_fit,
 )
-from search.run_times import TRIAL_SECONDS, RunTimes
+from search.run_times import BESIDE_RAY, TRIAL_SECONDS, RunTimes
 from search.rungs import Plan, Rung, Size
 
 PLAIN = Plan(rungs=(), probe=None, bound=0.2)
@@ -26,7 +26,7 @@ TRAINING = 10_000 * 0.001 + 20_000 * 0.00152 + 10_000 * 0.002 + 40 * 0.25  # 0.0
 
 def search_of(trials: int, slots: int = 1, accelerators: float = 0.0, **search: float) -> Forecast:
     return forecast_search(
-        found(),
+        found(device="cuda"),
         work(),
         SearchConfig.model_validate({"grace_percent": 10, **search}),
         Left(trials),
@@ -36,7 +36,7 @@ def search_of(trials: int, slots: int = 1, accelerators: float = 0.0, **search: 
 
 
 def test_a_run_takes_its_tokens_at_the_pace_of_their_length_and_an_update_a_step() -> None:
-    times = RunTimes.of(found(), work())
+    times = RunTimes.of(found(device="cuda"), work())
     assert times.training == pytest.approx(TRAINING)
     assert times.before == pytest.approx(0.25)
     assert times.evaluation == pytest.approx(0.5)
@@ -47,8 +47,15 @@ def test_a_run_takes_its_tokens_at_the_pace_of_their_length_and_an_update_a_step
     assert times.whole(scored=True) == pytest.approx(times.at[-1] + 2 + 1)
 
 
+def test_a_run_on_a_cpu_shares_its_cores_with_ray() -> None:
+    alone, beside = RunTimes.of(found(device="cuda"), work()), RunTimes.of(found(device="cpu"), work())
+    assert beside.training / alone.training == pytest.approx(BESIDE_RAY)
+    assert beside.evaluation / alone.evaluation == pytest.approx(BESIDE_RAY)
+    assert beside.checkpoint == alone.checkpoint
+
+
 def test_a_promotion_is_start_training_evaluations_and_files() -> None:
-    told = forecast_promotion(found(), work(), done=0.0, accelerators=0, plan=PLAIN)
+    told = forecast_promotion(found(device="cuda"), work(), done=0.0, accelerators=0, plan=PLAIN)
     assert told.parts == pytest.approx(
         {
             "start_up": PROMOTION_RAY_SECONDS + START,
@@ -64,23 +71,23 @@ def test_a_promotion_is_start_training_evaluations_and_files() -> None:
 
 
 def test_what_a_promotion_has_done_is_not_foreseen_again() -> None:
-    told = forecast_promotion(found(), work(), done=0.75, accelerators=0, plan=PLAIN)
+    told = forecast_promotion(found(device="cuda"), work(), done=0.75, accelerators=0, plan=PLAIN)
     assert told.parts["training"] == pytest.approx(TRAINING / 4)
     assert told.parts["evaluation"] == pytest.approx(3 * 0.5 + 1)  # at 80, 90 and 100 %
     assert told.parts["start_up"] == pytest.approx(PROMOTION_RAY_SECONDS + START)
-    half = forecast_promotion(found(), work(), done=0.5, accelerators=0, plan=PLAIN)
+    half = forecast_promotion(found(device="cuda"), work(), done=0.5, accelerators=0, plan=PLAIN)
     assert half.parts["checkpoints"] == pytest.approx(5 * 0.5)  # the one at 50 % holds its evaluation
 
 
 def test_runs_on_fractions_come_before_a_promotion_that_has_not_begun() -> None:
     size = Size(fraction=0.05, rows=10, steps=1, cost=0.06)
     plan = Plan(rungs=(Rung(size=size, runs=2, keep=1),), probe=None, bound=0.2)
-    told = forecast_promotion(found(), work(), done=0.0, accelerators=0, plan=plan)
+    told = forecast_promotion(found(device="cuda"), work(), done=0.0, accelerators=0, plan=plan)
     passes = told.parts["training"] + told.parts["evaluation"]
-    each = found().start + found().load + told.parts["files"]
+    each = found(device="cuda").start + found(device="cuda").load + told.parts["files"]
     assert told.parts["runs_on_fractions"] == pytest.approx(2 * (0.06 * passes + each))
     assert (
-        forecast_promotion(found(), work(), done=0.5, accelerators=0, plan=plan).parts.keys()
+        forecast_promotion(found(device="cuda"), work(), done=0.5, accelerators=0, plan=plan).parts.keys()
         < told.parts.keys()
     )
 
@@ -88,7 +95,7 @@ def test_runs_on_fractions_come_before_a_promotion_that_has_not_begun() -> None:
 def test_one_trial_is_a_full_run() -> None:
     told = search_of(1)
     assert told.seconds == pytest.approx(
-        SEARCH_RAY_SECONDS + START + RunTimes.of(found(), work()).whole(scored=True)
+        SEARCH_RAY_SECONDS + START + RunTimes.of(found(device="cuda"), work()).whole(scored=True)
     )
     assert told.parts["confirmation"] == 0
 
@@ -104,7 +111,7 @@ def test_the_parts_of_a_search_on_one_slot_are_its_wall_clock() -> None:
 def test_evaluations_on_all_rows_are_not_repeated_in_a_trial_but_in_a_run_of_the_confirmation() -> None:
     left = Left(20)
     parts = [
-        forecast_search(found(), work(covered=covered), SearchConfig(), left, 1, 0).parts
+        forecast_search(found(device="cuda"), work(covered=covered), SearchConfig(), left, 1, 0).parts
         for covered in (True, False)
     ]
     complete = parts[0]["files"] / 2
@@ -113,9 +120,9 @@ def test_evaluations_on_all_rows_are_not_repeated_in_a_trial_but_in_a_run_of_the
 
 
 def test_the_last_runs_of_a_confirmation_are_all_that_is_left() -> None:
-    told = forecast_search(found(), work(), SearchConfig(), Left(20, 20, again=3), 1, 0)
+    told = forecast_search(found(device="cuda"), work(), SearchConfig(), Left(20, 20, again=3), 1, 0)
     assert told.seconds == pytest.approx(
-        SEARCH_RAY_SECONDS + START + 3 * RunTimes.of(found(), work()).whole(scored=True)
+        SEARCH_RAY_SECONDS + START + 3 * RunTimes.of(found(device="cuda"), work()).whole(scored=True)
     )
     assert Left(20, 20, again=3).runs(SearchConfig()) == 3
     assert Left(20, 15).runs(SearchConfig(confirm_seeds=1)) == 5 + 4
@@ -136,7 +143,7 @@ def test_the_cost_is_that_of_the_accelerators_or_of_the_machine_without_one() ->
 
 
 def test_the_interval_holds_the_quantiles_of_survival_too() -> None:
-    promotion = forecast_promotion(found(), work(), done=0.0, accelerators=0, plan=PLAIN)
+    promotion = forecast_promotion(found(device="cuda"), work(), done=0.0, accelerators=0, plan=PLAIN)
     search = search_of(20, confirm_seeds=0)
     assert QUANTILES == (0.05, 0.95)
     assert search.high / search.low > 1.3 * promotion.high / promotion.low

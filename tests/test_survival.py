@@ -120,6 +120,14 @@ def test_the_confirmation_runs_the_default_and_at_most_three_more_on_each_seed()
     assert set(shared.wall) == {2}
 
 
+def test_the_confirmation_waits_for_all_workers_but_one_to_start_again() -> None:
+    """Runs of a second, two slots, of which one is ready 2.5 s later."""
+    late = _Search(race(slots=2, restart=2.5), [])
+    assert [late._confirmed(count) for count in range(6)] == [0, 1, 2, 3, 3.5, 4]
+    resumed = _Search(race(slots=2, restart=2.5, ended=20), [])
+    assert [resumed._confirmed(count) for count in range(4)] == [0, 1, 1, 2]
+
+
 def test_trials_on_record_take_no_time_but_fill_the_rungs() -> None:
     whole, rest = simulate(race()), simulate(race(ended=8))
     first = simulate(race(trials=8))
