@@ -75,7 +75,9 @@ def test_a_search_confirms_its_best_in_the_same_worker_and_again_when_it_is_exte
 @pytest.mark.slow
 def test_a_confirmation_that_is_killed_and_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     study, search = Study(tmp_path / "fake"), {"confirm_seeds": 1, "grace_percent": 100}
-    slow = {"seconds": 0.3}
+    slow = {
+        "seconds": 1.0
+    }  # a killed search's worker lives on for seconds, and must not end its trial in them
     process = start(study.folder, 2, slow, **search)
     wait_for(lambda: rows_of(study, 0, 43) >= 2, process)
     trials = (study.folder / "trials.jsonl").read_bytes()

@@ -45,7 +45,7 @@ def test_a_search_begun_from_another_is_killed_and_goes_on_though_that_one_is_go
     search_fake(studies / "small", 7, {}, **search)
     small, new = Study(studies / "small").records(), Study(studies / "new")
 
-    process = start(new.folder, 8, {"seconds": 0.2}, prior="fake", **search)
+    process = start(new.folder, 8, {"seconds": 1.0}, prior="fake", **search)
     wait_for(lambda: rows_of(new, 2) >= 2, process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
