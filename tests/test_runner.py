@@ -83,7 +83,7 @@ def check_record(study: Study, trials: int, **search: object) -> list[TrialRecor
 def test_a_search_records_each_end_as_what_it_was_and_a_larger_number_extends_it(tmp_path: Path) -> None:
     study = Study(tmp_path / "fake")
     plan = {"wrong": {"1": "nan", "2": "raise"}}
-    assert search_fake(study.folder, 6, plan).interrupted == ""
+    assert search_fake(study.folder, 6, plan, grace_percent=20).interrupted == ""
     first = check_record(study, 6)
     assert [record.status for record in first[:3]] == ["COMPLETE", "FAILED", "FAILED"]
     assert [record.cause for record in first[1:3]] == ["nan loss", "ValueError: bad luck"]
@@ -94,15 +94,17 @@ def test_a_search_records_each_end_as_what_it_was_and_a_larger_number_extends_it
     assert pruned
     for record in pruned:
         assert dict(record.curve) == optuna_view(study)[record.number][2]
-        assert record.curve[-1][0] in (10, 30, 90)  # stopped at a rung
+        assert record.curve[-1][0] in (20, 60)  # stopped at a rung
         assert record.value == record.curve[-1][1]
         assert json.loads((study.trial_folder(record.number) / "stopped.json").read_text()) == "PRUNED"
     begun = [starts(study, record.number)[0]["time"] for record in first]
     times = [b - a for a, b in itertools.pairwise(begun)]
-    assert max(times[1:]) < 1.5, times  # own work is 0.5 s; in trial 0 the worker warms up
+    # Own work is 0.5 s. In trial 0 the worker warms up, and the first draw of the model imports torch.
+    assert sorted(times[1:])[-2] < 1.5, times
+    assert max(times[1:]) < 4, times
 
     rows = (study.folder / "trials.jsonl").read_text()
-    search_fake(study.folder, 8, plan)
+    search_fake(study.folder, 8, plan, grace_percent=20)
     check_record(study, 8)
     assert (study.folder / "trials.jsonl").read_text().startswith(rows)
     assert all(len(starts(study, number)) == 1 for number in range(8))
