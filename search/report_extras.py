@@ -49,9 +49,12 @@ def promotions(output: Path, study: str) -> Extra | None:
 
 
 def facts_tables(value: Any) -> tuple[Table, ...]:
-    """Any JSON value as tables: nested keys become one row each, a list of mappings a table of its own."""
-    rows, tables = [], []
-    for key, item in _leaves(value):
+    """Any JSON value as tables: nested keys become one row each, a list of mappings a table of its own, and things
+    that are told alike (splits, domains) a column each."""
+    grids = {key: item for key, item in value.items() if _is_grid(item)} if isinstance(value, Mapping) else {}
+    rows, tables = [], [_grid(_words(key), item) for key, item in grids.items()]
+    rest = {key: item for key, item in value.items() if key not in grids} if grids else value
+    for key, item in _leaves(rest):
         if _is_table(item):
             head = tuple(dict.fromkeys(str(name) for row in item for name in row))
             cells = tuple(tuple(_cell(row.get(name)) for name in head) for row in item)
@@ -98,6 +101,19 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def _is_table(value: Any) -> bool:
     rows = isinstance(value, Sequence) and not isinstance(value, str) and bool(value)
     return rows and all(isinstance(row, Mapping) for row in value)
+
+
+def _is_grid(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping) and len(value) > 1 and all(isinstance(v, Mapping) for v in value.values())
+    )
+
+
+def _grid(title: str, things: Mapping[str, Any]) -> Table:
+    found = {name: dict(_leaves(facts)) for name, facts in things.items()}
+    keys = dict.fromkeys(key for facts in found.values() for key in facts)
+    cells = tuple((key, *(_cell(facts.get(key)) for facts in found.values())) for key in keys)
+    return Table((title, *map(_words, found)), cells)
 
 
 def _words(key: str) -> str:

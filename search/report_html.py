@@ -31,6 +31,7 @@ table { border-collapse: collapse; font-size: .84rem; line-height: 1.35; }
 th, td { text-align: left; vertical-align: top; padding: .26rem .9rem .26rem 0; border-bottom: 1px solid #ddd; }
 th { border-bottom: 1.5px solid #555; font-weight: 600; }
 td { overflow-wrap: anywhere; min-width: 2.6rem; }
+td:first-child { overflow-wrap: normal; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; overflow-wrap: normal; }
 th.n { text-align: right; }
 pre { background: #f4f4f4; border: 1px solid #ddd; padding: .6rem .8rem; font-size: .82rem; white-space: pre-wrap;

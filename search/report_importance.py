@@ -16,6 +16,7 @@ NAMES = {LEARNING_RATE: "learning rate", RANK: "rank", RATIO: "alpha / rank"}
 MIN_TRIALS = 8  # on a known loss, fewer put another than the dominant parameter first more than once in ten
 PARTS = 8  # left out in turn; not more than MIN_TRIALS, so that each has a trial in it
 SEED = 0  # of the forest
+ALIKE = "needs trials that differ by their parameters, but these do not"
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,14 @@ def importance(trials: Sequence[tuple[TrialRecord, float]], space: SpaceConfig) 
     if len({value for _, value in trials}) == 1:
         return "needs trials that differ, but all have the same log loss"
     points = _on_even_axes(trials, space)
+    if len({tuple(point.params.values()) for point in points}) == 1:
+        return ALIKE
     parts = [_fanova([point for at, point in enumerate(points) if at % PARTS != out]) for out in range(PARTS)]
     found = []
     for key, share in _fanova(points).items():
         around = [share, *(part.get(key, 0.0) for part in parts)]
         found.append(Share(NAMES[key], share, min(around), max(around)))
-    return sorted(found, key=lambda item: -item.share)
+    return sorted(found, key=lambda item: -item.share) or ALIKE
 
 
 def _on_even_axes(
@@ -67,7 +70,7 @@ def _on_even_axes(
 
 
 def _fanova(trials: "list[optuna.trial.FrozenTrial]") -> dict[str, float]:
-    """Nothing where all values are equal: there is no variance to share."""
+    """Nothing where there is no variance to share: the values are equal, or no parameter tells them apart."""
     import optuna
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
@@ -76,4 +79,9 @@ def _fanova(trials: "list[optuna.trial.FrozenTrial]") -> dict[str, float]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a new study in memory is no news
     study = optuna.create_study()
     study.add_trials(trials)
-    return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=SEED))
+    try:
+        return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=SEED))
+    except RuntimeError as error:  # of a forest without a single split
+        if "zero total variance" not in str(error):
+            raise
+        return {}

@@ -10,6 +10,7 @@ from fake_trial import config_of
 from recorded import ended, make_study, twenty
 
 from search.report import main
+from search.report_extras import facts_tables
 from search.report_page import write_report
 from search.report_style import BLACK, BLUE, GREEN, GREY, LOOKS, ORANGE, SKY, VERMILLION
 from search.space import Point
@@ -211,3 +212,14 @@ def test_what_a_bad_command_says(tmp_path: Path, capsys: pytest.CaptureFixture[s
     write_text(study.folder / "config.yaml", "dataset: 100k\n")
     assert "is no configuration of a study" in refused("--study", "a")
     assert not list(tmp_path.rglob("report.html"))
+
+
+def test_things_that_are_told_alike_are_a_column_each() -> None:
+    audit = {
+        "rows": 5,
+        "splits": {"train": {"rows": 4, "twins": {"exact": 1}}, "test": {"rows": 1, "odd": None}},
+    }
+    facts, splits = facts_tables(audit)
+    assert facts.rows == (("rows", "5"),)
+    assert splits.head == ("splits", "train", "test")
+    assert splits.rows == (("rows", "4", "1"), ("twins, exact", "1", "-"), ("odd", "-", "-"))

@@ -13,7 +13,7 @@ from search.config import SearchConfig, SpaceConfig, resolve
 from search.record import DataInfo, StudyConfig, record_of
 from search.report_commands import promote_command, report_command, tune_command
 from search.report_facts import Facts, judged, rungs, saved_seconds, verdict, wall_seconds
-from search.report_importance import importance
+from search.report_importance import ALIKE, importance
 from search.report_tables import failure_table, rung_table, short_form, trial_table, versus_table
 from search.tune import app
 from train_fn.config import find_dataset
@@ -123,6 +123,13 @@ def test_the_confirmed_winner_stands_for_the_best_and_its_verdict_is_told(tmp_pa
     assert verdict(facts).startswith("Trial 2 is clearly better than the default")
     assert f"verdict  {verdict(facts)}" in short_form(facts)
     assert "--trial 2" in (promote_command(facts, Paths.of(None)) or "")
+
+
+def test_importance_of_trials_with_the_same_parameters_is_told_in_words() -> None:
+    """The forest cannot split them, and Optuna may raise, or name any of them."""
+    losses = [0.1 * number for number in range(1, 10)]
+    trials = [(ended(number, loss), loss) for number, loss in enumerate(losses)]
+    assert importance(trials, SpaceConfig()) == ALIKE
 
 
 def test_importance_finds_the_parameter_that_matters_and_says_how_sure_it_is() -> None:
