@@ -54,6 +54,15 @@ def test_a_run_of_other_settings_is_refused_or_replaced_as_asked(run: RunFolder)
     assert not left(run)
 
 
+def test_a_run_whose_settings_cannot_be_read_is_refused_or_replaced_as_asked(run: RunFolder) -> None:
+    (run.folder / "config.yaml").write_text("train: [")
+    with pytest.raises(InputError, match=r"config\.yaml"):
+        run.claim(SETTINGS, replace=False)
+    assert left(run)
+    run.claim(SETTINGS, replace=True)
+    assert not left(run)
+
+
 def test_what_a_run_found_of_its_undecided_settings_stands(run: RunFolder) -> None:
     run.decide({"learning_rate": 3e-4})
     assert run.goes_on(SETTINGS, replace=False, undecided=("learning_rate",))

@@ -76,8 +76,13 @@ class RunFolder:
         file = self.folder / "config.yaml"
         if not file.exists() or (replace and self.finished):
             return False
-        there = read_yaml(file)
-        settings = _with_train(settings, {key: there["train"].get(key) for key in undecided})
+        try:
+            there = read_yaml(file)
+        except InputError:
+            if replace:  # what cannot be read is no run of these settings
+                return False
+            raise
+        settings = _as_found(settings, there, undecided)
         lines = sorted(_differences({**there, "promotion": None}, {**settings, "promotion": None}))
         if lines and not replace:
             state = "a finished" if self.finished else "an unfinished"
@@ -90,8 +95,7 @@ class RunFolder:
     def claim(self, settings: Mapping[str, Any], *, replace: bool, undecided: Collection[str] = ()) -> None:
         """Make the folder this run's. What it found of the `undecided` settings stands. Raises as `goes_on`."""
         if self.goes_on(settings, replace=replace, undecided=undecided):
-            there = read_yaml(self.folder / "config.yaml")["train"]
-            settings = _with_train(settings, {key: there.get(key) for key in undecided})
+            settings = _as_found(settings, read_yaml(self.folder / "config.yaml"), undecided)
         elif replace:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -111,6 +115,13 @@ class RunFolder:
 
 def _with_train(settings: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "train": {**settings["train"], **values}}
+
+
+def _as_found(
+    settings: Mapping[str, Any], there: Mapping[str, Any], undecided: Collection[str]
+) -> dict[str, Any]:
+    """The settings with what the run that stands `there` found of the `undecided` ones."""
+    return _with_train(settings, {key: there["train"].get(key) for key in undecided})
 
 
 def _differences(there: Any, given: Any, key: str = "") -> list[str]:
