@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from search.config import SpaceConfig, resolve_search
-from search.space import Point, exponents
+from search.config import resolve_search
+from search.draw import spread
+from search.space import Point
 from train_fn.config import TrainConfig, find_dataset, resolve_train
 
 CONFIGURATIONS = 121  # the default, and for each of the 20 pairs of rank and ratio some 6 learning rates
@@ -37,26 +38,8 @@ def config() -> TrainConfig:
 def planned() -> list[Run]:
     """Every run of the table. The first part of it is a smaller table: all seeds of a configuration follow
     each other, and each beginning of the design is spread over the space."""
-    points = [Point.of(config()), *design(resolve_search({}).space, CONFIGURATIONS - 1)]
+    points = [Point.of(config()), *spread(resolve_search({}).space, 0, CONFIGURATIONS - 1)]
     return [(number, seed, point) for number, point in enumerate(points) for seed in SEEDS]
-
-
-def design(space: SpaceConfig, count: int) -> list[Point]:
-    """The first `count` points of a scrambled Halton sequence, uniform in log learning rate and both
-    exponents."""
-    import numpy as np
-    from scipy.stats import qmc
-
-    low, high = np.log([space.learning_rate.low, space.learning_rate.high])
-    lowest = [exponents(bounds)[0] for bounds in (space.lora_rank, space.lora_alpha_ratio)]
-    highest = [exponents(bounds)[1] for bounds in (space.lora_rank, space.lora_alpha_ratio)]
-    places = qmc.Halton(3, rng=0).random(count)
-    rates = np.exp(low + places[:, 0] * (high - low))
-    powers = np.floor(lowest + places[:, 1:] * (np.subtract(highest, lowest) + 1)).astype(int)
-    return [
-        Point(learning_rate=rate, lora_rank=2**rank, lora_alpha=2.0 ** (rank + ratio))
-        for rate, (rank, ratio) in zip(rates.tolist(), powers.tolist(), strict=True)
-    ]
 
 
 def prepare_run(folder: Path) -> tuple[str, Path]:

@@ -67,12 +67,10 @@ def known_trials(own: Sequence[Tried], prior: Prior | None = None) -> list[tuple
     if not prior or len(own) >= PRIOR_UNTIL or agreement(curves_of(prior.trials), curves_of(own)) < 0:
         return mine
     theirs = dict(_scored(prior.trials))
-    there = sorted(theirs[point] for point, _ in mine if point in theirs)
-    here = sorted(score for point, score in mine if point in theirs)
+    shared = [(point, score) for point, score in mine if point in theirs]
+    here, there = [score for _, score in shared], sorted(theirs.pop(point) for point, _ in shared)
     tied = np.interp([score for _, score in mine], [0, *here, 1], [0, *there, 1]).tolist()
-    again = {point for point, _ in mine}
-    older = [known for known in theirs.items() if known[0] not in again]
-    return [*older, *((point, score) for (point, _), score in zip(mine, tied, strict=True))]
+    return [*theirs.items(), *((point, score) for (point, _), score in zip(mine, tied, strict=True))]
 
 
 def _alike(one: Point, other: Point) -> bool:
@@ -98,7 +96,7 @@ def _proposals(
 
     keys = (_key(seed, number, attempt) for attempt in range(MODEL_TRIES + RANDOM_TRIES))
     if len(known) < search.startup_trials:
-        yield _spread(search.space, seed, number)
+        yield spread(search.space, seed, number + 1)[number]
     else:
         for key in islice(keys, MODEL_TRIES):
             yield _asked(GPSampler(seed=key, n_startup_trials=1), known, under_way, search.space)
@@ -106,18 +104,22 @@ def _proposals(
         yield _asked(RandomSampler(seed=key), (), (), search.space)
 
 
-def _spread(space: SpaceConfig, seed: int, number: int) -> Point:
-    """The point of that number in a scrambled Halton sequence, which covers the space better than chance does."""
+def spread(space: SpaceConfig, seed: int, count: int) -> list[Point]:
+    """The first points of a scrambled Halton sequence, which covers the space better than chance does: uniform in
+    the logarithm of the learning rate and in both exponents."""
     from scipy.stats.qmc import Halton
 
-    rate, rank, ratio = Halton(3, rng=seed).random(number + 1)[number].tolist()
     low, high = space.learning_rate.low, space.learning_rate.high
-    drawn = {
-        LEARNING_RATE: min(high, low * (high / low) ** rate),
-        RANK: _level(space.lora_rank, rank),
-        RATIO: _level(space.lora_alpha_ratio, ratio),
-    }
-    return Point.from_drawn(drawn)
+    return [
+        Point.from_drawn(
+            {
+                LEARNING_RATE: min(high, low * (high / low) ** rate),
+                RANK: _level(space.lora_rank, rank),
+                RATIO: _level(space.lora_alpha_ratio, ratio),
+            }
+        )
+        for rate, rank, ratio in Halton(3, rng=seed).random(count).tolist()
+    ]
 
 
 def _level(bounds: PowersOfTwo, place: float) -> int:

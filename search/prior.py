@@ -6,6 +6,7 @@ What was taken is fixed when the new study begins, so it goes on alike whatever 
 from collections.abc import Iterable
 from typing import Literal
 
+from search.choice import studies_in
 from search.config import Bounds, SearchConfig, SpaceConfig
 from search.record import StudyConfig, TrialRecord
 from search.space import Point
@@ -75,7 +76,7 @@ def find_prior(paths: Paths, name: str, train: TrainConfig, search: SearchConfig
         raise InputError(
             f"--from must name an earlier study, but {name} is the one to be searched; leave it out"
         )
-    there = [Study(file.parent) for file in sorted(paths.studies.glob("*/config.yaml"))]
+    there = studies_in(paths)
     meant = [study for study in there if study.name == name] or [
         study for study in there if study.name != own and _dataset(study).lower() == name.lower()
     ]

@@ -33,10 +33,11 @@ def report(
 
 
 def _find(paths: "Paths", name: str | None) -> "Study":
+    from search.choice import studies_in
     from search.study import Study, open_study
     from train_fn.errors import InputError
 
-    there = sorted(file.parent for file in paths.studies.glob("*/config.yaml"))
+    there = [study.folder for study in studies_in(paths)]
     if not there:
         raise InputError(
             f"a report needs a study, but there is none in {paths.studies}; "

@@ -146,8 +146,6 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
     ) -> None:
         """Record the end and tell Optuna: COMPLETE with its value, PRUNED with its curve, or FAIL."""
-        import optuna
-
         trial = self._running.get(trial_id)
         last = row_of(result) if result and not error else {}
         if trial is None or last.get("status") == INTERRUPTED or (error and self._stopping()):
@@ -170,10 +168,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
             self._reruns.append(record)
             return
         self._records.append(record)
-        try:
-            self._tell(trial_id, record)
-        except optuna.exceptions.StorageInternalError as failure:
-            self._fail(failure)
+        self._tell(trial_id, record)
         self.failure = self.failure or hopeless(self._study, self._records)
 
     def _give_back(self, trial_id: str) -> None:
@@ -188,9 +183,14 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
 
     def _tell(self, trial_id: str, record: TrialRecord) -> None:
         """The base class logs what a storage refuses; the next start rebuilds it anyway."""
-        self._ot_trials[trial_id].set_user_attr("cause", record.cause)
+        import optuna
+
         value = {METRIC: record.value} if record.status == "COMPLETE" else None
-        super().on_trial_complete(trial_id, value, error=record.status == "FAILED")
+        try:
+            self._ot_trials[trial_id].set_user_attr("cause", record.cause)
+            super().on_trial_complete(trial_id, value, error=record.status == "FAILED")
+        except optuna.exceptions.StorageInternalError as failure:
+            self._fail(failure)
 
     def _fail(self, error: Exception) -> None:
         self.failure = error if isinstance(error, OSError) else unwritable(self._study, error)

@@ -112,12 +112,11 @@ class Selection:
     def _plan(self, horizon: Horizon | None) -> Plan:
         """The rungs, and the probe that the learning rate may need, where the bound has room for it."""
         plan = Plan(rungs=self.rungs, probe=None, bound=self.promotion.max_extra_cost)
-        size = self.target.size(self.promotion.rungs[-1])
-        if horizon is None or not horizon.far or not horizon.told_by(size.steps):
+        if horizon is None or not horizon.far:
             return plan
-        probe = probe_of(size)
-        probed = plan.model_copy(update={"probe": probe})
-        return probed if probed.fits else plan
+        size = self.target.size(self.promotion.rungs[-1])
+        probed = plan.model_copy(update={"probe": probe_of(size)})
+        return probed if probed.fits and horizon.told_by(size.steps) else plan
 
 
 def select(

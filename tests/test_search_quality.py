@@ -203,13 +203,13 @@ def test_differences_are_paired() -> None:
 
 def table(noise: float, count: int = 60) -> list[dict[str, Any]]:
     """A table as tiny_table.py writes it, of a made-up landscape, with three seeds."""
-    from tiny_run import design
+    from search.draw import spread
 
     world = landscape("noisy", 5, noise)
     return [
         {"config": number, "seed": seed, **point.model_dump(), "status": "COMPLETE", "value": curve[-1][1],
          "curve": curve}
-        for number, point in enumerate(design(SPACE, count))
+        for number, point in enumerate(spread(SPACE, 0, count))
         for seed in (1, 2, 3)
         for curve in [world.curve(point, seed)]
     ]  # fmt: skip
