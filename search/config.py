@@ -65,7 +65,7 @@ class SearchConfig(Frozen):
     space: SpaceConfig = SpaceConfig()
     startup_trials: int = Field(default=6, ge=1)
     prior_top: int = Field(default=5, ge=0, le=100)
-    grace_percent: int = Field(default=30, ge=1, le=100)
+    grace_percent: int = Field(default=50, ge=1, le=100)
     reduction_factor: float = Field(default=3, gt=1)
     hang_minutes: float = Field(default=30, gt=0)
 

@@ -160,10 +160,10 @@ def test_a_trial_that_a_killed_search_left_is_not_stopped_at_a_rung_that_it_had_
         )
         for number in range(3)
     ]
-    curve = [(30, 0.5), (60, 0.5), (90, 0.5), (100, 0.5)]
-    assert run_through(Asha(SEARCH, ends), "left", curve) == curve[:1]
-    assert run_through(Asha(SEARCH, ends, {7: 60.0}), "other", curve) == curve[:1]
-    assert run_through(Asha(SEARCH, ends, {7: 60.0}), "left", curve, number=7) == curve[:3]  # 90 % is judged
+    curve, search = [(30, 0.5), (60, 0.5), (90, 0.5), (100, 0.5)], SearchConfig(grace_percent=30)
+    assert run_through(Asha(search, ends), "left", curve) == curve[:1]
+    assert run_through(Asha(search, ends, {7: 60.0}), "other", curve) == curve[:1]
+    assert run_through(Asha(search, ends, {7: 60.0}), "left", curve, number=7) == curve[:3]  # 90 % is judged
 
 
 def test_what_was_passed_is_read_from_the_trials_own_curve(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from train_fn.storage import PROJECT, append_line
 SEARCH = resolve_search({})
 SPACE = SEARCH.space
 DEFAULT = Point(learning_rate=1e-4, lora_rank=16, lora_alpha=32)
-KINDS = ("smooth", "ridged", "noisy")
+KINDS = ("smooth", "ridged", "noisy", "late")
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +106,7 @@ def test_our_replay_stops_as_the_rule_of_successive_halving_says() -> None:
 
     rng = np.random.default_rng(0)
     curves = np.minimum.accumulate(rng.normal(0.6, 0.1, (40, 10)), axis=1).tolist()
-    ours = Ours(Told(curves), SEARCH, DEFAULT, seed=1)
+    ours = Ours(Told(curves), SEARCH.model_copy(update={"grace_percent": 30}), DEFAULT, seed=1)
     rungs: dict[int, list[float]] = {30: [], 90: []}
     for curve in curves:
         ours.step()

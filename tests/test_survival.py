@@ -16,7 +16,7 @@ TENTHS = tuple(range(10, 101, 10))
 
 def race(percents: tuple[int, ...] = TENTHS, *, search: SearchConfig | None = None, **changes: Any) -> Race:
     """Trials of a second or less, with an evaluation at each percent."""
-    search = search or SearchConfig()
+    search = search or SearchConfig(grace_percent=30)
     values = {
         "percents": percents,
         "at": tuple(percent / 100 for percent in percents),
