@@ -69,7 +69,7 @@ class Bench:
 
     def trial_start(self) -> None:
         """What a trial does before its first step, of the data."""
-        from train_fn.worker import training_data
+        from train_fn.rows import training_data
 
         config = self._config("grouped")
         (folder,) = (

@@ -97,7 +97,7 @@ def random_data(lengths: np.ndarray, vocabulary: int, seed: int) -> TrainingData
     split = Split(rng.integers(1, vocabulary, offsets[-1], dtype=np.int32), offsets, labels)
     rows: Rows = np.arange(len(lengths), dtype=np.int64)
     weights = inverse_frequency(label_counts(labels))
-    return TrainingData(split, rows, split, rows[:0], pad_id=0, weights=weights)
+    return TrainingData(split, rows, split, rows[:0], rows[:0], pad_id=0, weights=weights)
 
 
 def train_config(**overrides: Any) -> TrainConfig:

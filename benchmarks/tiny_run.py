@@ -68,7 +68,8 @@ def train(run: Run, model: str, data: Path, folder: Path) -> Row:
     torch.set_num_threads(1)
     number, seed, point = run
     settings = point.apply(config()).model_copy(update={"seed": seed})
-    job = Job(folder.name, folder, settings, model, data, tracking=None, score_test=False)
+    # Of kind "full", which is scored on all of validation.
+    job = Job(folder.name, folder, settings, model, data, tracking=None, kind="full")
     rows: list[Row] = []
     started = time.monotonic()
     outcome = run_job(job, rows.append, lambda: "")

@@ -1,8 +1,9 @@
 """The confirmation of a search: its best trials and the default configuration, trained again on fresh seeds.
 
 The winner of a search is the luckiest of many noisy trials, so its own figure flatters it. The confirmation
-chooses by the fresh seeds alone. Its runs are planned from the record, so a search that goes on goes on with
-them; the scheduler does not judge them and the sampler does not learn from them.
+chooses by the fresh seeds alone, on rows that no trial was compared on (train_fn.rows). Its runs are planned from
+the record, so a search that goes on goes on with them; the scheduler does not judge them and the sampler does not
+learn from them.
 """
 
 from collections.abc import Callable, Iterable, Mapping

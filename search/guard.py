@@ -28,8 +28,8 @@ def record_texts(
     """Keep with the study which texts its trials train on. Its settings fix them, so once is enough."""
     from train_fn.contamination import texts_of
     from train_fn.groups import find_groups
+    from train_fn.rows import training_data
     from train_fn.tokenized import open_set
-    from train_fn.worker import training_data
 
     if study.texts_file.exists():
         return

@@ -80,8 +80,7 @@ class RungRuns:
             run_id=f"{self.job.run_id}, {_told(candidate, fraction)}",
             folder=folder,
             train=train,
-            score_test=False,
-            score_validation=False,
+            kind="rung",
             tracking=tracking
             and dataclasses.replace(
                 tracking,

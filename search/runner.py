@@ -87,12 +87,15 @@ def _planned(
 ) -> tuple[Study, StudyConfig, "Inputs"]:
     """The study, which need not exist yet, and its settings; what can be refused early is."""
     from train_fn.inputs import prepare_inputs
+    from train_fn.rows import training_data
+    from train_fn.tokenized import open_set
 
     check_space(search.space, train)
     study = open_study(paths, name) if name else None
     if prior is not None and not may_go_on(paths, spec, study):
         find_prior(paths, prior, train, search, name)  # a bad --from is told before the data is read
     inputs = prepare_inputs(spec, train, paths, say)
+    training_data(train, open_set(inputs.data), "trial")  # too few validation rows would fail every trial
     info = data_info(spec, train, inputs.data)
     config = StudyConfig(dataset=info, train=train, search=search, prior=prior)
     return study or open_study(paths, config.default_name(spec)), config, inputs

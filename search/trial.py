@@ -136,9 +136,8 @@ class Trial(Trainable):  # type: ignore[misc]
             model=str(config["model"]),
             data=Path(config["data"]),
             tracking=tracking,
-            score_test=False,
+            kind="confirm" if confirm else "trial",
             memory_fraction=float(config["resources"].get("GPU", 1.0)),
-            keep_losses=confirm,
         )
 
     def close(self) -> None:

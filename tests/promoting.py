@@ -110,5 +110,5 @@ class Place:
             ("set", "promotion"),
             self.run.logs,
         )
-        job = Job("run", self.run.folder, train, "model", Path("data"), info, score_test=True)
+        job = Job("run", self.run.folder, train, "model", Path("data"), info, "full")
         return chosen.settle(self.run, job, trainer, self.said.append)

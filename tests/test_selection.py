@@ -62,7 +62,7 @@ def test_the_best_on_more_rows_is_promoted_and_the_default_is_tried_once(
         "0001-lr0.0002-0.05",
     ]
     assert (job.train.learning_rate, job.train.lora_rank, job.train.lora_alpha) == POINTS[1]
-    assert (job.train.max_rows, job.folder, job.score_test) == (None, place.run.folder, True)
+    assert (job.train.max_rows, job.folder, job.kind) == (None, place.run.folder, "full")
     assert read_yaml(place.run.folder / "config.yaml")["train"] == job.train.model_dump(mode="json")
     assert job.tracking
     assert job.tracking.config["learning_rate"] == POINTS[1][0]
@@ -77,7 +77,7 @@ def test_all_runs_of_a_rung_differ_in_the_candidate_alone(top: Selection, paths:
     assert len(set(kinds[:4])) == len(set(kinds[4:])) == 1
     assert [job.train.max_rows for job in trainer.jobs] == 4 * [SMALL] + 2 * [LARGE]
     for job in trainer.jobs:
-        assert (job.score_test, job.score_validation, job.keep_losses) == (False, False, False)
+        assert job.kind == "rung"
         assert (job.train.evaluations, job.train.eval_before_rows, job.train.eval_rows) == (2, 0, 100)
         assert (job.train.warmup_ratio, job.train.epochs, job.train.seed) == (0.05, 1, 42)
         assert job.tracking

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import t as student
-from verdict_cases import ALIKE, EQUAL, LONE, NAMES, Noise, better, losses, verdicts
+from verdict_cases import ALIKE, EQUAL, LONE, NAMES, Noise, better, chosen, losses, verdicts
 
 from search.verdict import Verdict, judge
 from train_fn.errors import InputError
@@ -147,6 +147,15 @@ def test_power_at_3_standard_errors(noise: Noise) -> None:
     print(f"{noise}: all three {alike:.3f}, one alone {lone:.3f}")
     assert alike > 0.80
     assert lone > 0.25  # 51 % is the most that 3 degrees of freedom allow, 83 % the most with none missing
+
+
+@pytest.mark.slow
+def test_chance_to_suit_the_rows_misleads_only_where_the_same_rows_choose_and_judge() -> None:
+    same, _ = better(chosen(1_000, seed=8, apart=False))
+    apart, _ = better(chosen(1_000, seed=8, apart=True))
+    print(f"clearly better: judged on the same rows {same:.3f}, on others {apart:.3f}")
+    assert same > 0.08
+    assert apart <= 0.05
 
 
 @pytest.mark.slow

@@ -31,8 +31,9 @@ from train_fn.config import LABELS
 from train_fn.errors import InputError
 from train_fn.evaluation import Scores
 from train_fn.model import fingerprint
+from train_fn.rows import training_data
 from train_fn.storage import LOSSES, read_json
-from train_fn.worker import Job, training_data, warm_base
+from train_fn.worker import Job, warm_base
 
 Maker = Callable[..., Job]
 COLUMNS = ["split", "row", "domain", "model", "label", "probability_ai", "predicted"]
@@ -41,7 +42,7 @@ COLUMNS = ["split", "row", "domain", "model", "label", "probability_ai", "predic
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory, small_model: Path, tokens: Path) -> tuple[Path, Caller]:
     """A run that scores the test split, as a promotion does."""
-    job = make_job(tmp_path_factory.mktemp("full") / "run", small_model, tokens, score_test=True)
+    job = make_job(tmp_path_factory.mktemp("full") / "run", small_model, tokens, kind="full")
     caller = Caller()
     assert caller.run(job) == "COMPLETE"
     return job.folder, caller
@@ -184,17 +185,49 @@ def test_the_objective_is_the_log_loss_of_the_best_weights_on_all_of_validation(
     assert last["objective"] == pytest.approx(
         min(row["validation_log_loss"] for row in caller.rows), rel=1e-6
     )
-    job, part = new_job(eval_rows=48), Caller()
+    job, part = new_job(eval_rows=24), Caller()
     assert part.run(job) == "COMPLETE"
-    assert [row["rows"] for row in part.rows] == [48, 48, 48, ROWS["validation"]]
+    assert [row["rows"] for row in part.rows] == [24, 24, 24, ROWS["validation"] // 2]
 
 
-@pytest.mark.parametrize("rows", [ROWS["validation"], 48])
-def test_a_run_of_a_confirmation_keeps_the_loss_of_every_validation_row(new_job: Maker, rows: int) -> None:
-    job, caller = replace(new_job(eval_rows=rows, epochs=1), keep_losses=True), Caller()
+def test_a_trial_is_compared_on_one_half_of_validation_and_confirmed_on_the_other(
+    small_model: Path, tokens: Path
+) -> None:
+    opened, config = open_set(tokens), settings(small_model, eval_rows=24)
+    full, rung, trial, confirm = (
+        training_data(config, opened, kind) for kind in ("full", "rung", "trial", "confirm")
+    )
+    everything = np.arange(ROWS["validation"])
+    assert np.array_equal(full.final_rows, everything)
+    assert np.array_equal(np.sort([*trial.final_rows, *confirm.final_rows]), everything)
+    assert np.array_equal(rung.final_rows, rung.eval_rows)
+    assert np.array_equal(trial.eval_rows, confirm.eval_rows)
+    assert set(trial.eval_rows.tolist()) < set(trial.final_rows.tolist())
+    labels = opened.validation.labels
+    shares = [labels[data.final_rows].mean() for data in (trial, confirm)]
+    assert shares == pytest.approx([labels.mean()] * 2, abs=0.02)
+
+
+@pytest.mark.parametrize("left", [2, 3])
+def test_a_validation_split_that_has_no_two_halves_is_refused(
+    small_model: Path, tokens: Path, tmp_path: Path, left: int
+) -> None:
+    opened, file = open_set(tokens), tmp_path / "left_out.npz"
+    human, ai = (np.flatnonzero(opened.validation.labels == label) for label in (1, 0))
+    kept = [human[0], *ai[: left - 1]]
+    np.savez(file, validation=np.setdiff1d(np.arange(len(opened.validation)), kept))
+    config = settings(small_model)
+    with pytest.raises(InputError, match="two validation rows of each class"):
+        training_data(config, opened, "trial", file)
+    assert len(training_data(config, opened, "full", file).final_rows) == left
+
+
+@pytest.mark.parametrize("rows", [ROWS["validation"], 24])
+def test_a_run_of_a_confirmation_keeps_the_loss_of_every_row_that_judges(new_job: Maker, rows: int) -> None:
+    job, caller = new_job(kind="confirm", eval_rows=rows, epochs=1), Caller()
     assert caller.run(job) == "COMPLETE", caller.rows[-1]["cause"]
     losses = np.load(job.folder / LOSSES)
-    assert (losses.dtype, losses.shape) == (np.float32, (ROWS["validation"],))
+    assert (losses.dtype, losses.shape) == (np.float32, (ROWS["validation"] // 2,))
     after = read_json(job.folder / "metrics.json")["after"]
     assert losses.mean(dtype=np.float64) == pytest.approx(after["log_loss"], rel=1e-6)
     assert caller.rows[-1]["objective"] == after["log_loss"]
@@ -246,7 +279,7 @@ def test_a_run_on_a_rung_scores_the_rows_of_its_evaluations_and_no_others(
         return whole(self, split, rows)
 
     monkeypatch.setattr(worker.Scorer, "__call__", spied)
-    job = replace(new_job(eval_rows=24, eval_before_rows=0, evaluations=2), score_validation=False)
+    job = new_job(kind="rung", eval_rows=24, eval_before_rows=0, evaluations=2)
     assert Caller().run(job) == "COMPLETE"
     assert seen == [24, 24]
     found = read_json(job.folder / "metrics.json")

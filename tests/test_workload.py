@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +33,14 @@ def collated(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"eval_rows": 40, "max_rows": 100, "epochs": 2.5}, {"eval_before_rows": 0}]
+    "changes", [{}, {"eval_rows": 24, "max_rows": 100, "epochs": 2.5}, {"eval_before_rows": 0}]
 )
 def test_a_trial_computes_what_was_counted(
     new_job: Maker, collated: Counter[str], tokens: Path, changes: dict[str, Any]
 ) -> None:
     job = new_job(**changes)
     assert Caller().run(job) == "COMPLETE"
-    found = count_work(tokens, job.train)
+    found = count_work(tokens, job.train, "trial")
     assert collated["loop"] == found.tokens.sum()
     after = 0 if found.covered else found.after_tokens
     evaluations = len(found.percents) * found.eval_tokens
@@ -51,27 +50,27 @@ def test_a_trial_computes_what_was_counted(
     assert (np.diff(found.widths) > 0).all()
 
 
-def test_a_run_of_the_confirmation_scores_all_rows_once_more(
+def test_a_run_of_the_confirmation_scores_the_rows_that_judge(
     new_job: Maker, collated: Counter[str], tokens: Path
 ) -> None:
-    job = replace(new_job(), keep_losses=True)
+    job = new_job(kind="confirm")
     assert Caller().run(job) == "COMPLETE"
-    found = count_work(tokens, job.train)
+    found = count_work(tokens, job.train, "confirm")
     assert collated["evaluation"] == found.before_tokens + 4 * found.eval_tokens + found.after_tokens
 
 
 def test_a_promotion_scores_the_test_split_too(new_job: Maker, collated: Counter[str], tokens: Path) -> None:
-    job = new_job(score_test=True)
+    job = new_job(kind="full")
     assert Caller().run(job) == "COMPLETE"
-    found = count_work(tokens, job.train, score_test=True)
+    found = count_work(tokens, job.train, "full")
     assert not found.covered
     assert collated["evaluation"] == found.before_tokens + 4 * found.eval_tokens + found.after_tokens
-    assert found.after_tokens > count_work(tokens, job.train).after_tokens
+    assert found.after_tokens > count_work(tokens, job.train, "trial").after_tokens
 
 
 def test_two_ranks_share_the_work_evenly(tokens: Path, small_model: Path) -> None:
     config = settings(small_model)
-    alone, shared = (count_work(tokens, config, ranks=ranks) for ranks in (1, 2))
+    alone, shared = (count_work(tokens, config, "full", ranks=ranks) for ranks in (1, 2))
     assert shared.steps == alone.steps
     assert shared.tokens.sum() == pytest.approx(alone.tokens.sum() / 2, rel=0.1)
     assert shared.eval_tokens == pytest.approx(alone.eval_tokens / 2, rel=0.15)
@@ -81,9 +80,9 @@ def test_of_a_long_run_some_steps_stand_for_all(
     tokens: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = settings(small_model, batch_size=16, epochs=20)
-    whole = count_work(tokens, config)
+    whole = count_work(tokens, config, "trial")
     monkeypatch.setattr(workload, "SAMPLED_STEPS", 40)
-    some = count_work(tokens, config)
+    some = count_work(tokens, config, "trial")
     assert some.steps == whole.steps == 240
     assert some.tokens.sum() == pytest.approx(whole.tokens.sum(), rel=0.03)
     data = training_of(tokens, config)

@@ -13,11 +13,13 @@ from safetensors.torch import load_file
 
 from train_fn.batching import collate
 from train_fn.config import TrainConfig
+from train_fn.job import Kind
 from train_fn.loop import make_learner, step_gradient
 from train_fn.model import Base, Detector, attach, load_base
+from train_fn.rows import training_data
 from train_fn.state import TrainingData
 from train_fn.tokenized import open_set
-from train_fn.worker import Job, run, training_data
+from train_fn.worker import Job, run
 
 CPU = torch.device("cpu")
 Tensors = dict[str, torch.Tensor]
@@ -41,8 +43,8 @@ def settings(model: Path, **changes: Any) -> TrainConfig:
     return TrainConfig.model_validate({**values, **changes})
 
 
-def make_job(folder: Path, model: Path, tokens: Path, *, score_test: bool = False, **changes: Any) -> Job:
-    return Job(folder.name, folder, settings(model, **changes), str(model), tokens, None, score_test)
+def make_job(folder: Path, model: Path, tokens: Path, *, kind: Kind = "trial", **changes: Any) -> Job:
+    return Job(folder.name, folder, settings(model, **changes), str(model), tokens, None, kind)
 
 
 class Caller:

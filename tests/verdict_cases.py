@@ -52,6 +52,25 @@ def verdicts(
     return [judge(each.mean(axis=2) if by_mean else each, 0, NAMES) for each in drawn]
 
 
+def chosen(searches: int, seed: int, *, apart: bool) -> list[Verdict]:
+    """Of 20 equal configurations, each of which suits some rows by chance whatever its seed: the verdict on the
+    three that are best on half the rows, on these rows or on the rest (`apart`)."""
+    generator, found, half = np.random.default_rng(seed), [], 500
+    for _ in range(searches):
+        suits = generator.normal(0, 0.15, (20, 2 * half))
+
+        def run(which: Sequence[int], suits: np.ndarray = suits) -> np.ndarray:
+            noise = generator.normal(0, 0.1, (len(which), 2 * half))
+            return suits[which] + noise + generator.normal(0, 0.001, (len(which), 1))
+
+        best = np.argsort(run(range(20))[:, :half].mean(axis=1))[:3].tolist()
+        candidates = sorted({0, *best})
+        losses = np.stack([run(candidates), run(candidates)], axis=1)
+        rows = slice(half, None) if apart else slice(half)
+        found.append(judge(losses[..., rows], 0, [str(each) for each in candidates]))
+    return found
+
+
 def better(found: Sequence[Verdict]) -> tuple[float, float]:
     """The share of BETTER, and the upper end of its 95 % interval (Clopper-Pearson)."""
     count = sum(each.verdict == "BETTER" for each in found)

@@ -57,7 +57,7 @@ def claim_run(
         tags=(spec.name, job_type),
         folder=run.logs,
     )
-    job = Job(run.name, run.folder, config, inputs.model, inputs.data, tracking, score_test=True)
+    job = Job(run.name, run.folder, config, inputs.model, inputs.data, tracking, "full")
     return run, job
 
 

@@ -7,9 +7,9 @@ from train_fn.audit_facts import AuditFacts
 from train_fn.audit_run import judged
 from train_fn.audit_view import short_lines
 from train_fn.cache import prepare
-from train_fn.config import DatasetSpec, TrainConfig
+from train_fn.config import LABELS, DatasetSpec, TrainConfig
 from train_fn.model import resolve_model
-from train_fn.run_folder import Say, weights_lines
+from train_fn.run_folder import Say
 from train_fn.source import Source, find_source
 from train_fn.storage import Paths, write_json
 
@@ -53,3 +53,22 @@ def _prepare(spec: DatasetSpec, config: TrainConfig, paths: Paths, say: Say, ful
     model = resolve_model(config.model, paths, config.model_revision)
     data = prepare(source, spec, config, model, paths, say)
     return Inputs(source, model, data, judged(source, spec, config, data, paths, say, full))
+
+
+def weights_lines(spec: DatasetSpec, train: TrainConfig, data: Path) -> list[str]:
+    """The class weights of a run on the tokenised `data`, the formula's and the published ones, and the counts."""
+    from train_fn.cache import open_set
+    from train_fn.loss import label_counts, weight_facts
+    from train_fn.rows import training_data
+
+    used = training_data(train, open_set(data))
+    facts = weight_facts(label_counts(used.train.labels[used.train_rows]), used.weights)
+    lines = []
+    for number, label in enumerate(LABELS):
+        published = spec.published_weights
+        told = f", published {published[number]:.4f}" if published else ""
+        lines.append(
+            f"weight   {label}: {facts[f'class_weight_{label}']:.4f} for {facts[f'train_rows_{label}']:,} rows "
+            f"(formula {facts[f'inverse_frequency_{label}']:.4f}{told})"
+        )
+    return lines

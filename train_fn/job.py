@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -9,6 +10,8 @@ from train_fn.config import TrainConfig
 from train_fn.loss import NonFiniteLossError
 from train_fn.tracking import RunInfo
 
+# A promotion's run; a run of it on a fraction of the rows; a trial of a search; a trial run again to confirm it.
+Kind = Literal["full", "rung", "trial", "confirm"]
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
@@ -22,10 +25,8 @@ class Job:
     model: str  # where the base is loaded from: a folder
     data: Path
     tracking: RunInfo | None
-    score_test: bool
+    kind: Kind
     memory_fraction: float = 1.0
-    keep_losses: bool = False  # write the log loss of every validation row
-    score_validation: bool = True  # all of it, at the end; else the best evaluation during the run stands
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,10 @@ from train_fn.loop import Learner, make_learner, step_gradient
 from train_fn.measured import ASKED, FAILED, FOUND, Measured, Pace, ProbeJob
 from train_fn.model import Detector, attach
 from train_fn.results import Result, deliver
+from train_fn.rows import training_data
 from train_fn.state import TrainingData, TrainState
 from train_fn.storage import read_json, write_json
-from train_fn.worker import default_device, device_name, prepare_device, training_data, warm_base
+from train_fn.worker import default_device, device_name, prepare_device, warm_base
 from train_fn.workload import batch_tokens, batch_width, eval_tokens, sampled_batches
 
 GROUPS = 4  # of micro-batches by length, each with about as many tokens
@@ -177,7 +178,7 @@ def _deliver(
     """Seconds of the files that a run leaves, the figures of some rows in them."""
     score = Scorer(detector, data.pad_id, job.train.on_device(default_device().type).token_budget)
     scores = score(data.validation, data.eval_rows[:1])
-    run = Job("probe", job.scratch / "run", job.train, job.model, job.data, None, score_test=False)
+    run = Job("probe", job.scratch / "run", job.train, job.model, job.data, None, "trial")
     result = Result({}, scores.metrics(), {"validation": scores})
     return watch.mean(lambda: deliver(run, opened, detector, result))
 

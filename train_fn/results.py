@@ -18,8 +18,8 @@ from train_fn.storage import LOSSES, atomic_file, atomic_folder, write_json
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished run found: metrics before training by split, those of its best weights on all of
-    validation, and the scores by split, test among them where it was read."""
+    """What a finished run found: metrics before training by split, those of its best weights on the
+    run's final rows of validation, and the scores by split, test among them where it was read."""
 
     before: dict[str, Any]
     metrics: Metrics
@@ -32,7 +32,7 @@ def deliver(job: Job, data: TokenizedSet, detector: Detector, result: Result) ->
     A trial of a search leaves no picture and no tokenizer: they are the same in each, or shown by W&B, and cost
     half a second, which a warm worker of a search would spend between two trials.
     """
-    full = job.score_test
+    full = job.kind == "full"
     save_adapter(detector, job, job.folder / "adapter", tokenizer=full)
     found = {"before": result.before.get("validation"), "after": result.metrics.model_dump(mode="json")}
     shown, split = result.metrics, "validation"
@@ -40,7 +40,7 @@ def deliver(job: Job, data: TokenizedSet, detector: Detector, result: Result) ->
         shown, split = result.scores["test"].metrics(), "test"
         found |= {"test_before": result.before.get("test"), "test": shown.model_dump(mode="json")}
         write_predictions(data, result.scores, job.folder / "predictions.parquet")
-    if job.keep_losses:
+    if job.kind == "confirm":
         write_losses(result.scores["validation"], job.folder / LOSSES)
     write_json(job.folder / "metrics.json", found)
     matrix = {

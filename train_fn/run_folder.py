@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from train_fn.baseline import MAX_ROWS, tfidf_baseline
-from train_fn.config import LABELS, DatasetSpec, Splits, TrainConfig
+from train_fn.config import DatasetSpec, Splits, TrainConfig
 from train_fn.errors import InputError
 from train_fn.source import Source
 from train_fn.storage import Paths, read_json, write_json, write_text
@@ -151,8 +151,8 @@ def add_baseline(
     """Put TF-IDF's balanced accuracy, fitted on the same rows, beside the detector's in metrics.json."""
     from train_fn.batching import stratified_subset
     from train_fn.contamination import left_out_file, scored_rows
+    from train_fn.rows import SEED
     from train_fn.splits import load_assigned
-    from train_fn.worker import EVAL_SEED
 
     found = read_json(run.folder / "metrics.json")
     if "tfidf_balanced_accuracy" in found:
@@ -160,32 +160,13 @@ def add_baseline(
     say("fitting TF-IDF with logistic regression on the same rows, to stand beside the detector")
     splits = load_assigned(source, spec.slug, paths, train.splits, train.split_seed, say).splits
     labels = splits["train"].with_format("numpy")["label"][:]
-    rows = splits["train"].select(stratified_subset(labels, train.max_rows, EVAL_SEED))
+    rows = splits["train"].select(stratified_subset(labels, train.max_rows, SEED))
     test = splits["test"].select(scored_rows("test", len(splits["test"]), left_out_file(run.folder)))
     found["tfidf_rows"] = {"train": min(len(rows), MAX_ROWS), "test": min(len(test), MAX_ROWS)}
     found["tfidf_balanced_accuracy"] = tfidf_baseline(
         rows["text"], rows["label"], test["text"], test["label"]
     )
     write_json(run.folder / "metrics.json", found)
-
-
-def weights_lines(spec: DatasetSpec, train: TrainConfig, data: Path) -> list[str]:
-    """The class weights of a run on the tokenised `data`, the formula's and the published ones, and the counts."""
-    from train_fn.cache import open_set
-    from train_fn.loss import label_counts, weight_facts
-    from train_fn.worker import training_data
-
-    used = training_data(train, open_set(data))
-    facts = weight_facts(label_counts(used.train.labels[used.train_rows]), used.weights)
-    lines = []
-    for number, label in enumerate(LABELS):
-        published = spec.published_weights
-        told = f", published {published[number]:.4f}" if published else ""
-        lines.append(
-            f"weight   {label}: {facts[f'class_weight_{label}']:.4f} for {facts[f'train_rows_{label}']:,} rows "
-            f"(formula {facts[f'inverse_frequency_{label}']:.4f}{told})"
-        )
-    return lines
 
 
 def summary(run: RunFolder) -> list[str]:

@@ -16,12 +16,14 @@ Tensors = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The rows that a run trains and is evaluated on, and their class weights."""
+    """The rows that a run trains on, those of validation that it is evaluated on as it goes and scored on at its
+    end, and its class weights."""
 
     train: Split
     train_rows: Rows
     validation: Split
     eval_rows: Rows
+    final_rows: Rows
     pad_id: int
     weights: Weights
 

@@ -11,30 +11,30 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from train_fn import checkpoint
 from train_fn.batching import ranks, stratified_subset
 from train_fn.cache import TokenizedSet, open_set
-from train_fn.config import TrainConfig, Weights, find_dataset
+from train_fn.config import TrainConfig
 from train_fn.contamination import left_out_file, scored_rows
 from train_fn.errors import InputError
 from train_fn.evaluation import Scorer
 from train_fn.job import Job, Outcome, cause_of
 from train_fn.loop import make_learner, train
-from train_fn.loss import NonFiniteLossError, class_weights, label_counts
+from train_fn.loss import NonFiniteLossError
 from train_fn.memory import keep_freed_memory
 from train_fn.metrics import Metrics
 from train_fn.model import Base, attach, load_base
 from train_fn.monitor import Monitor, StoppedError
 from train_fn.progress import file_progress, no_progress
 from train_fn.results import Result, deliver
+from train_fn.rows import SEED, rows_of
 from train_fn.state import Row, TrainingData, TrainState
 from train_fn.storage import write_json
 
-__all__ = ["EVAL_SEED", "Job", "Outcome", "default_device", "execute", "run", "train_fn"]
-
-EVAL_SEED = 0  # the rows to evaluate on are the same whatever the run's seed, so that seeds compare
+__all__ = ["Job", "Outcome", "default_device", "execute", "run", "train_fn"]
 
 
 def default_device() -> torch.device:
@@ -105,7 +105,7 @@ def execute(job: Job, monitor: Monitor, device: torch.device) -> None:
     base = warm_base(job.model, config, device)
     detector = attach(base, config)
     learner = make_learner(detector, detector.trainable(), config)
-    training = training_data(config, data, left_out_file(job.folder))
+    training = rows_of(job, config, data)
     score = Scorer(learner.model, training.pad_id, config.token_budget, monitor.micro_batch)
     threads = torch.get_num_threads()
     try:
@@ -139,11 +139,11 @@ def device_name(device: torch.device) -> str:
 
 
 def _score_before(job: Job, data: TokenizedSet, score: Scorer) -> dict[str, Any]:
-    splits = {"validation": data.validation} | ({"test": data.test} if job.score_test else {})
+    splits = {"validation": data.validation} | ({"test": data.test} if job.kind == "full" else {})
     found = {}
     for name, split in splits.items():
         rows = scored_rows(name, len(split), left_out_file(job.folder))
-        some = rows[stratified_subset(split.labels[rows], job.train.eval_before_rows, EVAL_SEED)]
+        some = rows[stratified_subset(split.labels[rows], job.train.eval_before_rows, SEED)]
         found[name] = score(split, some).metrics().model_dump(mode="json")
     return found
 
@@ -151,27 +151,12 @@ def _score_before(job: Job, data: TokenizedSet, score: Scorer) -> dict[str, Any]
 def _score_after(
     job: Job, data: TokenizedSet, training: TrainingData, state: TrainState, score: Scorer
 ) -> Result:
-    everything = scored_rows("validation", len(data.validation), left_out_file(job.folder))
-    known = not job.score_validation or len(training.eval_rows) == len(everything)
-    if known and not (job.score_test or job.keep_losses):
-        # The best evaluation was on these very rows, or is all that is asked for.
-        return Result(state.before, Metrics(**state.best_metrics), {})
-    scores = {"validation": score(data.validation, everything)}
-    if job.score_test:
+    if job.kind != "full" and np.array_equal(training.final_rows, training.eval_rows):
+        return Result(state.before, Metrics(**state.best_metrics), {})  # of these very rows
+    scores = {"validation": score(data.validation, training.final_rows)}
+    if job.kind == "full":
         scores["test"] = score(data.test, scored_rows("test", len(data.test), left_out_file(job.folder)))
     return Result(state.before, scores["validation"].metrics(), scores)
-
-
-def training_data(config: TrainConfig, data: TokenizedSet, left_out: Path | None = None) -> TrainingData:
-    """The rows of a run and its class weights, from the rows that it trains on."""
-    rows = stratified_subset(data.train.labels, config.max_rows, EVAL_SEED)
-    published: Weights | None = None
-    if config.class_weights == "published":
-        published = find_dataset(data.meta.dataset).published_weights
-    weights = class_weights(config.class_weights, label_counts(data.train.labels[rows]), published)
-    scored = scored_rows("validation", len(data.validation), left_out)
-    eval_rows = scored[stratified_subset(data.validation.labels[scored], config.eval_rows, EVAL_SEED)]
-    return TrainingData(data.train, rows, data.validation, eval_rows, data.meta.pad_token_id, weights)
 
 
 def warm_base(source: str, config: TrainConfig, device: torch.device) -> Base:

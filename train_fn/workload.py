@@ -10,9 +10,10 @@ from train_fn.batching import Rows, Steps, micro_batches, padded, rank_share, st
 from train_fn.cache import Split, open_set
 from train_fn.config import TrainConfig
 from train_fn.evaluation import EVAL_BUDGET
+from train_fn.job import Kind
+from train_fn.rows import SEED, training_data
 from train_fn.schedule import evaluation_points
 from train_fn.state import TrainingData
-from train_fn.worker import EVAL_SEED, training_data
 
 SAMPLED_STEPS = 256  # evenly over the run: padding differs little from step to step
 
@@ -23,7 +24,7 @@ class Work:
 
     `tokens` [widths] are trained on in micro-batches of `widths` [widths] tokens a row, ascending; `percents` are
     its evaluations; `eval_tokens` those of one of them, `before_tokens` of the evaluation before training,
-    `after_tokens` of all rows of the splits that are scored; `covered` says that each evaluation scores these too.
+    `after_tokens` of the rows that are scored at the end; `covered` says that each evaluation scores these too.
     """
 
     steps: int
@@ -36,30 +37,30 @@ class Work:
     covered: bool
 
 
-def count_work(folder: Path, config: TrainConfig, *, ranks: int = 1, score_test: bool = False) -> Work:
+def count_work(folder: Path, config: TrainConfig, kind: Kind, *, ranks: int = 1) -> Work:
     """The work of a run on the tokenised set in `folder`; `config` is one of a device (TrainConfig.on_device).
 
     That patience may end it before 100 % is not foreseen.
     """
     opened = open_set(folder)
-    data = training_data(config, opened)
+    data = training_data(config, opened, kind)
     plan = Steps(data.train_rows, config.batch_size, config.epochs, config.seed)
     batches, scale = sampled_batches(data, config, ranks)
     widths, where = np.unique([batch_width(data.train, batch) for batch in batches], return_inverse=True)
     tokens = np.bincount(where, [batch_tokens(data.train, batch) for batch in batches]).astype(np.float64)
-    splits = [opened.validation, *([opened.test] if score_test else [])]
-    firsts = [stratified_subset(split.labels, config.eval_before_rows, EVAL_SEED) for split in splits]
+    final = [(opened.validation, data.final_rows)]
+    if kind == "full":
+        final.append((opened.test, np.arange(len(opened.test))))
+    firsts = [(split, stratified_subset(split.labels, config.eval_before_rows, SEED)) for split, _ in final]
     return Work(
         steps=plan.total,
         widths=widths,
         tokens=tokens * scale,
         percents=tuple(evaluation_points(plan.total, config.evaluations).values()),
         eval_tokens=eval_tokens(opened.validation, data.eval_rows, config, ranks),
-        before_tokens=sum(
-            eval_tokens(split, rows, config, ranks) for split, rows in zip(splits, firsts, strict=True)
-        ),
-        after_tokens=sum(eval_tokens(split, np.arange(len(split)), config, ranks) for split in splits),
-        covered=not score_test and len(data.eval_rows) == len(opened.validation),
+        before_tokens=sum(eval_tokens(split, rows, config, ranks) for split, rows in firsts),
+        after_tokens=sum(eval_tokens(split, rows, config, ranks) for split, rows in final),
+        covered=kind != "full" and np.array_equal(data.final_rows, data.eval_rows),
     )
 
 
