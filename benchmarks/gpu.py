@@ -4,7 +4,8 @@
 
 The step is the product's own (load_base, attach, step_gradient, AdamW) on Qwen3-0.6B's exact shapes with random
 weights. First its loss and gradients are compared with those of the CPU in fp32, then real (not padding) tokens
-a second and peak memory are measured at several micro-batches, the base expanded once or at every matmul.
+a second and peak memory are measured at several micro-batches, rows padded or packed, the base expanded once or
+at every matmul, and the slowest and the fastest step are profiled.
 Needs PyTorch, transformers, PEFT, accelerate, bitsandbytes, pydantic and PyYAML; no Ray, W&B, datasets, Optuna.
 """
 
@@ -22,7 +23,13 @@ from step_speed import measure
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 # fp32 shows that the arithmetic is the reference's, bf16 what training's own precision makes of it.
-CASES = (("float32", "always"), ("float32", "never"), ("bfloat16", "always"), ("bfloat16", "never"))
+CASES = (
+    ("float32", "always", "sdpa"),
+    ("float32", "never", "sdpa"),
+    ("bfloat16", "always", "sdpa"),
+    ("bfloat16", "never", "sdpa"),
+    ("bfloat16", "always", "varlen"),
+)
 
 
 def main() -> int:
@@ -48,6 +55,8 @@ def main() -> int:
             figures |= measure(folder, workload, device)
             for row in figures["speed"]:
                 print(_speed_line(row))
+            for line in _profile_lines(figures["profiles"]):
+                print(line)
         else:
             print("wrong: loss or gradients are not the reference's, so nothing was timed")
     print(write_result(options.results, f"gpu-{slug(name)}{'-small' * options.small}", figures))
@@ -66,14 +75,26 @@ def _options() -> argparse.Namespace:
 
 def _check_line(found: dict[str, Any]) -> str:
     return (
-        f"check {found['compute_dtype']:<8} expand {found['expand_base']:<6} loss {found['loss']:.4f}, "
+        f"check {found['compute_dtype']:<8} expand {found['expand_base']:<6} {found['attention']:<6} "
+        f"loss {found['loss']:.4f}, "
         f"relative error {found['loss_error']:.1e}, of the gradient {found['gradient_error']:.1e} "
         f"(at most {found['tolerance']:.0e}): {'right' if found['right'] else 'WRONG'}"
     )
 
 
+def _profile_lines(profiles: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"profile  expand {found['expand_base']}, {found['attention']}, {found['micro_batch_tokens']} tokens: "
+        + ", ".join(f"{row['name'][:40]} {100 * row['share']:.0f} %" for row in found["costs"][:3])
+        for found in profiles
+    ]
+
+
 def _speed_line(row: dict[str, Any]) -> str:
-    start = f"speed {row['compute_dtype']:<8} expand {row['expand_base']:<6} {row['micro_batch_tokens']:>6} tokens"
+    start = (
+        f"speed {row['compute_dtype']:<8} expand {row['expand_base']:<6} {row['attention']:<6} "
+        f"{row['micro_batch_tokens']:>6} tokens"
+    )
     if "error" in row:
         return f"{start}: {row['error']}"
     memory = row["peak_memory_bytes"]

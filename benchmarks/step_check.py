@@ -33,20 +33,36 @@ class Quiet:
     def evaluated(self, *about: Any) -> None:
         """Nothing."""
 
+    def shrunk(self, *about: Any) -> None:
+        """Nothing."""
 
-def check(folder: str, workload: Workload, device: torch.device, dtype: str, expand: str) -> dict[str, Any]:
+
+def check(
+    folder: str, workload: Workload, device: torch.device, dtype: str, expand: str, attention: str
+) -> dict[str, Any]:
     """Compare one step of a few short texts with the CPU's in fp32 on the very same base weights."""
     torch.backends.cuda.matmul.allow_tf32 = False
     lengths = random_lengths(ROWS, workload.mean_length / 6, workload.max_length, SEED)
     data = random_data(lengths, workload.shape["vocab_size"], SEED)
     cut = ROWS // 3 * padded(int(lengths.max()))  # tokens, so that the device takes several micro-batches
-    config = train_config(compute_dtype=dtype, expand_base=expand, micro_batch_tokens=cut, lora_dropout=0)
+    config = train_config(
+        compute_dtype=dtype,
+        expand_base=expand,
+        attention=attention,
+        micro_batch_tokens=cut,
+        max_length=workload.max_length,
+        lora_dropout=0,
+    )
     base = load_base(folder, config, device)
     layers = len(quantized_layers(base.model))
     loss, gradients = _gradients(base, config, data)
 
     plain = train_config(
-        compute_dtype="float32", expand_base="always", micro_batch_tokens=8 * cut, lora_dropout=0
+        compute_dtype="float32",
+        expand_base="always",
+        attention="sdpa",
+        micro_batch_tokens=8 * cut,
+        lora_dropout=0,
     )
     reference = load_base(folder, plain, torch.device("cpu"))
     base_difference = _copy_weights(base, reference)
@@ -59,6 +75,7 @@ def check(folder: str, workload: Workload, device: torch.device, dtype: str, exp
     return {
         "compute_dtype": dtype,
         "expand_base": expand,
+        "attention": base.attention,
         "expanded": base.expanded,
         "quantized_layers": layers,
         "loss": loss,

@@ -12,14 +12,17 @@ import numpy as np
 import torch
 from qwen3 import Workload, linear_weights, random_data, random_lengths, train_config
 from step_check import SEED, Quiet
+from step_profile import costs
 from torch import nn
 
-from train_fn.batching import Rows, micro_batches, padded
+from train_fn.batching import Rows, micro_batches
 from train_fn.config import TrainConfig
 from train_fn.loop import Learner, make_learner, step_gradient
 from train_fn.model import attach, load_base
 from train_fn.state import TrainingData
+from train_fn.workload import batch_tokens
 
+SETTINGS = (("always", "sdpa"), ("never", "sdpa"), ("always", "varlen"))
 WARM_UP = 2  # steps: allocator, library handles, and the first fused optimiser step
 CEILING_SIZE = {"cuda": 8192, "cpu": 1024}  # of a square bf16 product that fills the device
 
@@ -32,8 +35,14 @@ def measure(folder: str, workload: Workload, device: torch.device) -> dict[str, 
     data = random_data(lengths, workload.shape["vocab_size"], SEED)
     ceiling, flops = _ceiling(device), 4 * linear_weights(workload.shape)
     rows = []
-    for expand, budget in itertools.product(("always", "never"), workload.budgets):
-        config = train_config(expand_base=expand, micro_batch_tokens=budget, batch_size=workload.batch_size)
+    for (expand, attention), budget in itertools.product(SETTINGS, workload.budgets):
+        config = train_config(
+            expand_base=expand,
+            attention=attention,
+            micro_batch_tokens=budget,
+            batch_size=workload.batch_size,
+            max_length=workload.max_length,
+        )
         row = _speed(folder, config, data, device)
         if "tokens_per_second" in row:
             row["product_share"] = row["tokens_per_second"] * flops / ceiling
@@ -46,8 +55,16 @@ def measure(folder: str, workload: Workload, device: torch.device) -> dict[str, 
         "cut_share": float((lengths == workload.max_length).mean()),
         "product_flops_per_second": ceiling,  # of a large bf16 product, measured
         "flops_per_token": flops,  # of the projections: forward, and backward without their own gradients
-        "speed": rows,
+        "speed": [{key: value for key, value in row.items() if key != "costs"} for row in rows],
+        "profiles": _extremes(rows),
     }
+
+
+def _extremes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the slowest and the fastest step spend their time on."""
+    timed = sorted((row for row in rows if "costs" in row), key=lambda row: row["tokens_per_second"])
+    kept = ("expand_base", "attention", "micro_batch_tokens", "tokens_per_second", "costs")
+    return [{key: row[key] for key in kept} for row in (timed[0], timed[-1])]
 
 
 def _speed(folder: str, config: TrainConfig, data: TrainingData, device: torch.device) -> dict[str, Any]:
@@ -82,6 +99,7 @@ def _medians(
         for step in steps[WARM_UP:]
     ]
     return {
+        "costs": costs(functools.partial(_step, learner, data, steps[-1], config), device),
         "tokens_per_second": statistics.median(rates),
         "slowest": min(rates),
         "fastest": max(rates),
@@ -116,9 +134,9 @@ def _real_share(data: TrainingData, steps: list[Rows], config: TrainConfig) -> f
     """The share of the processed positions that is not padding."""
     lengths = data.train.lengths
     processed = sum(
-        len(batch) * padded(int(lengths[batch].max()))
+        batch_tokens(data.train, batch, config)
         for step in steps
-        for batch in micro_batches(step, lengths[step], config.token_budget)
+        for batch in micro_batches(step, lengths[step], config.token_budget, packed=config.packed)
     )
     return float(lengths.sum()) / processed
 

@@ -83,7 +83,7 @@ def _search(
         return config, Foreseen()
     from train_fn.workload import count_work
 
-    work = count_work(inputs.data, config.train.on_device(placed.kind), "trial")
+    work = count_work(inputs.data, found.resolve(config.train), "trial")
 
     def forecast_of(config: StudyConfig) -> Forecast:
         left = _left(study, config)
@@ -121,8 +121,7 @@ def foresee_promotion(
     placed = Placed.ranks(promotion)
     if (found := _measured(request, inputs, config, placed, say)) is None:
         return Foreseen()
-    device_config = config.on_device(placed.kind)
-    work = count_work(inputs.data, device_config, "full", ranks=promotion.workers)
+    work = count_work(inputs.data, found.resolve(config), "full", ranks=promotion.workers)
     steps = [int(path.name.split("-")[1]) for path in (run.folder / "checkpoints").glob("step-*")]
     done = max(steps, default=0) / work.steps if goes_on else 0.0
     forecast = forecast_promotion(found, work, done, placed.accelerators, plan)

@@ -16,7 +16,7 @@ from train_fn.values import Frozen
 
 Row = Mapping[str, Any]
 LOCK = ".lock"  # in a run's folder: held by the process that writes there, freed by its death
-NOT_METRICS = {"done", "status", "cause", "progress", "objective", "seconds", "device"}
+NOT_METRICS = {"done", "status", "cause", "progress", "objective", "seconds", "evaluation_seconds", "device"}
 
 
 class DataInfo(Frozen):

@@ -115,4 +115,23 @@ def test_collate_pads_on_the_right_and_knows_each_last_token() -> None:
     split = Split(tokens, offsets, np.array([1, 0], dtype=np.int8))
     ids, last, labels = collate(split, np.array([1, 0]), pad_id=99, device=torch.device("cpu"))
     assert ids.tolist() == [[4, 5, 6, 7, 8, 9, 10, 11, 12] + [99] * 7, [1, 2, 3] + [99] * 13]
-    assert (last.tolist(), labels.tolist()) == ([8, 2], [0, 1])
+    assert (last.tolist(), labels.tolist()) == ([8, 18], [0, 1])
+
+
+def test_packed_texts_stand_one_after_the_other() -> None:
+    tokens, offsets = np.arange(1, 13, dtype=np.int32), np.array([0, 3, 12])
+    split = Split(tokens, offsets, np.array([1, 0], dtype=np.int8))
+    ids, last, labels = collate(split, np.array([1, 0]), 99, torch.device("cpu"), packed=True)
+    assert ids.tolist() == [[4, 5, 6, 7, 8, 9, 10, 11, 12, 1, 2, 3]]
+    assert (last.tolist(), labels.tolist()) == ([8, 11], [0, 1])
+
+
+@pytest.mark.parametrize("budget", [1, 40, 100, 333, 10**6])
+def test_packed_micro_batches_fill_the_budget_with_tokens_alone(budget: int) -> None:
+    lengths = np.random.default_rng(0).integers(3, 41, 200)
+    batches = micro_batches(np.arange(200), lengths, budget, packed=True)
+    spent = [int(lengths[batch].sum()) for batch in batches]
+    assert sorted(np.concatenate(batches).tolist()) == list(range(200))
+    assert all(tokens <= budget or len(batch) == 1 for tokens, batch in zip(spent, batches, strict=True))
+    following = [lengths[batch[0]] for batch in batches[1:]]
+    assert all(tokens + more > budget for tokens, more in zip(spent, following, strict=False))

@@ -39,11 +39,12 @@ def gpu_result(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 def test_the_gpu_benchmark_agrees_with_the_reference_in_every_case(gpu_result: dict) -> None:
     checks = gpu_result["checks"]
-    assert {(c["compute_dtype"], c["expand_base"], c["expanded"]) for c in checks} == {
-        ("float32", "always", True),
-        ("float32", "never", False),
-        ("bfloat16", "always", True),
-        ("bfloat16", "never", False),
+    assert {(c["compute_dtype"], c["expand_base"], c["expanded"], c["attention"]) for c in checks} == {
+        ("float32", "always", True, "sdpa"),
+        ("float32", "never", False, "sdpa"),
+        ("bfloat16", "always", True, "sdpa"),
+        ("bfloat16", "never", False, "sdpa"),
+        ("bfloat16", "always", True, "varlen"),
     }
     assert all(c["quantized_layers"] == 7 * gpu_result["shape"]["num_hidden_layers"] for c in checks)
     errors = {c["compute_dtype"]: max(c["loss_error"], c["gradient_error"]) for c in checks}
@@ -53,14 +54,22 @@ def test_the_gpu_benchmark_agrees_with_the_reference_in_every_case(gpu_result: d
 
 def test_the_gpu_benchmark_times_every_setting(gpu_result: dict) -> None:
     speed = gpu_result["speed"]
-    assert {(row["expand_base"], row["micro_batch_tokens"]) for row in speed} == {
-        ("always", 256),
-        ("always", 512),
-        ("never", 256),
-        ("never", 512),
-    }
+    settings = [("always", "sdpa"), ("never", "sdpa"), ("always", "varlen")]
+    assert [(row["expand_base"], row["attention"], row["micro_batch_tokens"]) for row in speed] == [
+        (*setting, tokens) for setting in settings for tokens in (256, 512)
+    ]
     assert all(row["slowest"] <= row["tokens_per_second"] <= row["fastest"] for row in speed)
     assert all(0.3 < row["real_share"] <= 1 for row in speed)
+    assert all((row["real_share"] == 1) == (row["attention"] == "varlen") for row in speed)
+
+
+def test_the_slowest_and_the_fastest_step_are_profiled(gpu_result: dict) -> None:
+    slow, fast = gpu_result["profiles"]
+    assert slow["tokens_per_second"] < fast["tokens_per_second"]
+    for found in (slow, fast):
+        shares = [row["share"] for row in found["costs"]]
+        assert shares == sorted(shares, reverse=True)
+        assert 0.5 < sum(shares) <= 1
 
 
 def test_a_result_names_no_folder_of_this_machine(gpu_result: dict) -> None:
@@ -78,7 +87,7 @@ def test_the_check_sees_a_wrong_gradient(tmp_path: Path, monkeypatch: pytest.Mon
 
     qwen3.write_model(tmp_path, qwen3.SMALL.shape)
     cpu = torch.device("cpu")
-    assert step_check.check(str(tmp_path), qwen3.SMALL, cpu, "float32", "never")["right"]
+    assert step_check.check(str(tmp_path), qwen3.SMALL, cpu, "float32", "never", "sdpa")["right"]
 
     def doubled(*about: object) -> torch.Tensor:
         found = step_gradient(*about)
@@ -89,4 +98,4 @@ def test_the_check_sees_a_wrong_gradient(tmp_path: Path, monkeypatch: pytest.Mon
 
     step_gradient = step_check.step_gradient
     monkeypatch.setattr(step_check, "step_gradient", doubled)
-    assert not step_check.check(str(tmp_path), qwen3.SMALL, cpu, "float32", "never")["right"]
+    assert not step_check.check(str(tmp_path), qwen3.SMALL, cpu, "float32", "never", "sdpa")["right"]

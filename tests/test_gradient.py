@@ -47,7 +47,9 @@ class Subject:
     def logits(self, rows: int) -> torch.Tensor:
         model = make_learner(self.detector, self.detector.trainable(), settings(self.model)).model
         return torch.from_numpy(
-            Scorer(model, self.data.pad_id, 256)(self.data.validation, np.arange(rows)).logits
+            Scorer(model, self.data.pad_id, settings(self.model, micro_batch_tokens=256))(
+                self.data.validation, np.arange(rows)
+            ).logits
         )
 
 

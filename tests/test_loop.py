@@ -121,7 +121,8 @@ def test_an_evaluation_leaves_the_mode_as_it_was(
     """Left in evaluation, a run would go on without dropout."""
     model = attach(load(small_model), settings(small_model)).train(training)
     seen = []
-    Scorer(model, data.pad_id, 1000, lambda rows: seen.append(model.training))(data.validation, np.arange(9))
+    score = Scorer(model, data.pad_id, settings(small_model), lambda rows: seen.append(model.training))
+    score(data.validation, np.arange(9))
     assert (seen, model.training) == ([False], training)
 
 

@@ -173,7 +173,7 @@ def test_a_text_is_pooled_at_its_last_token_whatever_the_padding(
     detector = bent(bases["float32", "always"], settings(small_model)).eval()
     ids = torch.tensor([[5, 6, 7, 0, 0, 0, 0, 0], [5, 6, 7, 0, 9, 9, 9, 9]])
     with torch.no_grad():
-        at_2, at_3 = (detector(ids, torch.tensor([last, last])) for last in (2, 3))
+        at_2, at_3 = (detector(ids, torch.tensor([last, 8 + last])) for last in (2, 3))
         alone = detector(torch.tensor([[5, 6, 7]]), torch.tensor([2]))
     torch.testing.assert_close(at_2, alone.expand(2, 2), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(at_3[0], at_3[1], rtol=1e-5, atol=1e-5)

@@ -12,7 +12,8 @@ from train_fn import probe
 from train_fn.batching import Rows
 from train_fn.config import TrainConfig
 from train_fn.measured import ASKED, FAILED, FOUND, Measured, ProbeJob
-from train_fn.probe import GROUPS, Stopwatch, length_groups, main
+from train_fn.probe import GROUPS, length_groups, main
+from train_fn.stopwatch import Stopwatch
 from train_fn.storage import read_json, write_json
 from train_fn.worker import default_device
 from train_fn.workload import batch_tokens, batch_width, sampled_batches
@@ -76,7 +77,7 @@ def test_the_longest_micro_batches_are_tried_first(asked: Path, monkeypatch: pyt
 
 def groups_of(tokens: Path, config: TrainConfig) -> tuple[list[list[Rows]], Callable[[Rows], int]]:
     data = training_of(tokens, config)
-    groups = length_groups(data, sampled_batches(data, config, 1)[0])
+    groups = length_groups(data, config, sampled_batches(data, config, 1)[0])
     return groups, lambda rows: batch_width(data.train, rows)
 
 
@@ -101,7 +102,7 @@ def test_micro_batches_are_those_of_the_loop(tokens: Path, small_model: Path) ->
     data = training_of(tokens, config)
     batches, scale = sampled_batches(data, config, 1)
     assert scale == 1
-    assert all(batch_tokens(data.train, batch) <= config.token_budget for batch in batches)
+    assert all(batch_tokens(data.train, batch, config) <= config.token_budget for batch in batches)
     assert sorted(np.concatenate(batches).tolist()) == sorted(2 * data.train_rows.tolist())  # two epochs
 
 

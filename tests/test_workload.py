@@ -23,8 +23,8 @@ def collated(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counts: Counter[str] = Counter()
     for module in (loop, evaluation):
 
-        def counting(*arguments: Any, name: str = module.__name__) -> Any:
-            found = collate(*arguments)
+        def counting(*arguments: Any, name: str = module.__name__, **more: Any) -> Any:
+            found = collate(*arguments, **more)
             counts[name.split(".")[1]] += found[0].numel()
             return found
 
@@ -33,7 +33,8 @@ def collated(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"eval_rows": 24, "max_rows": 100, "epochs": 2.5}, {"eval_before_rows": 0}]
+    "changes",
+    [{}, {"eval_rows": 24, "max_rows": 100, "epochs": 2.5}, {"eval_before_rows": 0}, {"attention": "varlen"}],
 )
 def test_a_trial_computes_what_was_counted(
     new_job: Maker, collated: Counter[str], tokens: Path, changes: dict[str, Any]
@@ -88,4 +89,4 @@ def test_of_a_long_run_some_steps_stand_for_all(
     data = training_of(tokens, config)
     batches, scale = sampled_batches(data, config, 1)
     assert scale == 6
-    assert sum(batch_tokens(data.train, batch) for batch in batches) * scale == some.tokens.sum()
+    assert sum(batch_tokens(data.train, batch, config) for batch in batches) * scale == some.tokens.sum()

@@ -1,7 +1,8 @@
 """Which rows make a step, and how a step is cut to what the memory holds.
 
 A step is `batch_size` samples, whatever the memory. Its rows are sorted by length and cut to micro-batches of
-a token budget, so that padding is small; neither the cut nor the number of ranks changes the gradient.
+a token budget, so that padding is small; packed ones have none. Neither the cut, nor packing, nor the number of
+ranks changes the gradient.
 """
 
 from dataclasses import dataclass
@@ -78,16 +79,20 @@ def padded(length: int) -> int:
     return -(-length // PAD_MULTIPLE) * PAD_MULTIPLE
 
 
-def micro_batches(rows: Rows, lengths: NDArray[np.int64], budget: int) -> list[Rows]:
-    """Cut rows, longest first, so that rows x padded length stays within `budget` tokens (one row at least).
+def micro_batches(rows: Rows, lengths: NDArray[np.int64], budget: int, *, packed: bool = False) -> list[Rows]:
+    """Cut rows, longest first, so that their tokens, padding included, stay within `budget` (one row at least).
 
     rows [n]; lengths [n], of those rows. Longest first, so that a run that does not fit fails at once.
     """
     order = np.argsort(-lengths, kind="stable")
+    sums = np.cumsum(lengths[order])
     batches, start = [], 0
     while start < len(order):
-        width = padded(int(lengths[order[start]]))
-        size = max(1, budget // width)
+        if packed:
+            before = sums[start] - lengths[order[start]]
+            size = max(1, int(np.searchsorted(sums, before + budget, side="right")) - start)
+        else:
+            size = max(1, budget // padded(int(lengths[order[start]])))
         batches.append(rows[order[start : start + size]])
         start += size
     return batches
@@ -104,15 +109,25 @@ def rank_share(rows: Rows, lengths: NDArray[np.int64], rank: int, world: int) ->
     return rows[order[rank::world]]
 
 
-def collate(split: Split, rows: Rows, pad_id: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """input_ids [batch, length] padded on the right, last [batch] (each text's last position), labels [batch]."""
+def collate(
+    split: Split, rows: Rows, pad_id: int, device: torch.device, *, packed: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """input_ids, last [texts], labels [texts].
+
+    input_ids are [texts, length], padded on the right, or packed into one row; `last` is the position of each
+    text's last token, counted through all rows.
+    """
     texts = [split.row(int(row)) for row in rows]
     lengths = np.array([len(text) for text in texts])
-    ids = np.full((len(rows), padded(int(lengths.max()))), pad_id, dtype=np.int64)
-    for line, text in zip(ids, texts, strict=True):
-        line[: len(text)] = text
+    if packed:
+        ids, last = np.concatenate(texts)[None].astype(np.int64), np.cumsum(lengths) - 1
+    else:
+        ids = np.full((len(rows), padded(int(lengths.max()))), pad_id, dtype=np.int64)
+        for line, text in zip(ids, texts, strict=True):
+            line[: len(text)] = text
+        last = np.arange(len(rows)) * ids.shape[1] + lengths - 1
     labels = np.asarray(split.labels[rows], dtype=np.int64)
-    tensors = torch.from_numpy(ids), torch.from_numpy(lengths - 1), torch.from_numpy(labels)
+    tensors = torch.from_numpy(ids), torch.from_numpy(last), torch.from_numpy(labels)
     if device.type == "cuda":  # pinned memory, so that the copy overlaps with the device's work
         return tuple(t.pin_memory().to(device, non_blocking=True) for t in tensors)  # type: ignore[return-value]
     return tensors

@@ -28,6 +28,8 @@ FOLDER_KEYS = ("labels", "train", "search")
 Splits = Literal["published", "grouped"]
 # On a GPU about 14 GB of activations for Qwen3-0.6B (estimated), so that a card of 24 GB holds it; on a CPU more
 # brought no speed.
+Attention = Literal["auto", "flash_attention_2", "varlen", "sdpa"]
+FLASH, VARLEN, SDPA = "flash_attention_2", "varlen", "sdpa"  # the last one needs padding
 AUTO_TOKENS = {"cuda": 4096, "cpu": 2048}
 
 
@@ -65,7 +67,7 @@ class TrainConfig(Frozen):
     max_rows: int | None = Field(default=None, ge=16)
     splits: Splits = "published"
     split_seed: int = Field(default=42, ge=0, lt=2**31)
-    attention: Literal["auto", "flash_attention_2", "sdpa"] = "auto"
+    attention: Attention = "auto"
     compute_dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     expand_base: Literal["auto", "always", "never"] = "auto"
     lora_rank: int = Field(default=16, ge=1, le=1024)
@@ -96,8 +98,13 @@ class TrainConfig(Frozen):
 
     @property
     def token_budget(self) -> int:
-        """Padded tokens of one micro-batch; `on_device` must have resolved `auto`."""
+        """Tokens of one micro-batch, padding counted; `on_device` must have resolved `auto`."""
         return int(self.micro_batch_tokens)
+
+    @property
+    def packed(self) -> bool:
+        """Whether micro-batches have no padding; the base must have resolved `auto` (Base.resolve)."""
+        return self.attention in (FLASH, VARLEN)
 
 
 def known_datasets() -> list[str]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from train_fn.batching import Rows, collate, micro_batches, rank_share, ranks
 from train_fn.cache import Split
+from train_fn.config import TrainConfig
 from train_fn.loss import NonFiniteLossError
 from train_fn.metrics import Metrics, compute
 
@@ -32,14 +33,14 @@ class Scores:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores rows with the model as it is at the call.
+    """Scores rows with the model as it is at the call, in batches that `config` cuts, as far as they fit.
 
     `check(n)` is called after each batch of n rows: for progress, and it may raise to stop.
     """
 
     model: nn.Module
     pad_id: int
-    micro_batch_tokens: int
+    config: TrainConfig
     check: Callable[[int], None] = lambda rows: None
 
     def __call__(self, split: Split, rows: Rows) -> Scores:
@@ -61,9 +62,18 @@ class Scorer:
         lengths = split.lengths[rows]
         mine = rank_share(np.arange(len(rows)), lengths, rank, world)
         logits = np.zeros((len(rows), 2), dtype=np.float32)
-        for batch in micro_batches(mine, lengths[mine], self.micro_batch_tokens * EVAL_BUDGET):
-            ids, last, _ = collate(split, rows[batch], self.pad_id, device)
-            logits[batch] = self.model(ids, last).float().cpu().numpy()
+        budget, packed = self.config.token_budget * EVAL_BUDGET, self.config.packed
+        batches = micro_batches(mine, lengths[mine], budget, packed=packed)
+        while batches:
+            batch = batches.pop(0)
+            ids, last, _ = collate(split, rows[batch], self.pad_id, device, packed=packed)
+            try:
+                logits[batch] = self.model(ids, last).float().cpu().numpy()
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+                batches[:0] = np.array_split(batch, 2)
+                continue
             self.check(len(batch))
         if world > 1:
             total = torch.from_numpy(logits).to(device)

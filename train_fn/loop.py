@@ -34,6 +34,9 @@ class Events(Protocol):
     def evaluated(self, state: TrainState, row: Row) -> None:
         """Called after every evaluation, when the state is up to date."""
 
+    def shrunk(self, tokens: int) -> None:
+        """Called when a micro-batch did not fit into the memory: from now on they have at most `tokens`."""
+
 
 @dataclass(frozen=True)
 class Learner:
@@ -69,13 +72,13 @@ def step_gradient(
     mine = rank_share(rows, data.train.lengths[rows], rank, world)
     idle = len(mine) == 0  # fewer rows than ranks: take part in the exchange with a gradient of zero
     mine = rows[:1] if idle else mine
-    batches = micro_batches(mine, data.train.lengths[mine], config.token_budget)
+    batches = micro_batches(mine, data.train.lengths[mine], config.token_budget, packed=config.packed)
     weights = torch.tensor(data.weights, dtype=torch.float64, device=device) * (0 if idle else 1)
     share = torch.zeros((), device=device)
     for number, batch in enumerate(batches, 1):
         wait = isinstance(model, DistributedDataParallel) and number < len(batches)
         with model.no_sync() if wait else nullcontext():  # type: ignore[operator]
-            ids, last, labels = collate(data.train, batch, data.pad_id, device)
+            ids, last, labels = collate(data.train, batch, data.pad_id, device, packed=config.packed)
             loss = weighted_loss(model(ids, last), labels, weights, total)
             (loss * world).backward()  # type: ignore[no-untyped-call]
         share = share + loss.detach()
@@ -108,11 +111,31 @@ def train(
             events.evaluated(state, row)
         if state.step >= plan.total or state.stale >= config.patience:
             return
-        values = _optimizer_step(learner, data, config, events, plan, state.step)
+        values, config = _step_that_fits(learner, data, config, events, plan, state.step)
         state.step += 1
         state.losses.append(values["train_loss"])
         state.seconds = time.monotonic() - started
         events.stepped(state, plan.total, values)
+
+
+def _step_that_fits(
+    learner: Learner, data: TrainingData, config: TrainConfig, events: Events, plan: Steps, step: int
+) -> tuple[dict[str, float], TrainConfig]:
+    """One step, in micro-batches halved until they fit, and the configuration that has them.
+
+    Raises OutOfMemoryError where one text alone does not fit; also with several ranks, for the others wait in an
+    exchange that this one has left: all start again, with what `events` has kept.
+    """
+    while True:
+        try:
+            return _optimizer_step(learner, data, config, events, plan, step), config
+        except torch.OutOfMemoryError:
+            if config.token_budget <= config.max_length:
+                raise
+            config = config.model_copy(update={"micro_batch_tokens": config.token_budget // 2})
+            events.shrunk(config.token_budget)
+            if ranks()[1] > 1:
+                raise
 
 
 def _optimizer_step(
@@ -140,7 +163,8 @@ def _evaluate(
     learner: Learner, data: TrainingData, config: TrainConfig, events: Events, state: TrainState
 ) -> Row:
     """Evaluate on the run's validation rows and keep the weights if they are the best so far."""
-    score = Scorer(learner.model, data.pad_id, config.token_budget, events.micro_batch)
+    started = time.monotonic()
+    score = Scorer(learner.model, data.pad_id, config, events.micro_batch)
     metrics = score(data.validation, data.eval_rows).metrics()
     if metrics.log_loss < state.best:
         state.best, state.stale = metrics.log_loss, 0
@@ -154,5 +178,6 @@ def _evaluate(
         "objective": state.best,
         "validation_log_loss": metrics.log_loss,
         "train_loss": train_loss,
+        "evaluation_seconds": time.monotonic() - started,
         **metrics.scalars(),
     }

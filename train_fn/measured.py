@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from train_fn.config import TrainConfig
+from train_fn.config import Attention, TrainConfig
 from train_fn.values import Frozen
 
 ASKED, FOUND, FAILED, LOG = "job.json", "measured.json", "failure.json", "log.txt"  # in its scratch folder
@@ -28,7 +28,7 @@ class Pace(Frozen):
 
 
 class Measured(Frozen):
-    """How fast one process trains, all in seconds.
+    """How fast one process trains, all in seconds; `attention` and `micro_batch_tokens` are what `auto` means.
 
     `start` is from the launch of the process to the end of its imports, `load` the 4-bit base and its expansion,
     `warm_up` what all the others took longer the first time, `attach` an adapter, a head and their optimiser,
@@ -37,6 +37,8 @@ class Measured(Frozen):
     """
 
     device: str
+    attention: Attention
+    micro_batch_tokens: int
     threads: int
     start: float
     load: float
@@ -47,3 +49,7 @@ class Measured(Frozen):
     evaluation: float
     checkpoint: float
     deliver: float
+
+    def resolve(self, config: TrainConfig) -> TrainConfig:
+        """The configuration as it is on the measured device."""
+        return config.model_copy(update=self.model_dump(include={"attention", "micro_batch_tokens"}))

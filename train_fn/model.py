@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from train_fn.config import LABELS, TrainConfig
+from train_fn.attention import attention_kind, packing, use_attention
+from train_fn.config import LABELS, SDPA, TrainConfig
 from train_fn.errors import InputError
 from train_fn.quantized import expand, fits_expanded, keep_autograd_path, quantization, quantized_layers
 from train_fn.storage import Paths
@@ -34,6 +35,10 @@ class Base:
     expanded: bool
     device: torch.device
     revision: str | None
+
+    def resolve(self, config: TrainConfig) -> TrainConfig:
+        """The configuration with what `auto` means on the base's device."""
+        return config.on_device(self.device.type).model_copy(update={"attention": self.attention})
 
 
 def resolve_model(name: str, paths: Paths, revision: str | None = None) -> str:
@@ -70,25 +75,6 @@ def compute_dtype(choice: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def attention_kind(choice: str, device: torch.device, dtype: torch.dtype) -> str:
-    """flash_attention_2 where it is installed and there is a GPU, else torch's own SDPA."""
-    from transformers.utils import is_flash_attn_2_available
-
-    available = (
-        device.type == "cuda"
-        and is_flash_attn_2_available()
-        and dtype in (torch.float16, torch.bfloat16)
-        and torch.cuda.get_device_capability(device) >= (8, 0)
-    )
-    if choice == "flash_attention_2" and not available:
-        raise InputError(
-            "attention: flash_attention_2 needs a CUDA device of capability 8.0 or more, 16-bit compute and the "
-            "flash-attn package, and one is missing; "
-            "pip install '.[flash]' on a CUDA machine, or use attention: auto"
-        )
-    return "flash_attention_2" if available and choice != "sdpa" else "sdpa"
-
-
 def load_base(source: str, config: TrainConfig, device: torch.device) -> Base:
     """Load and quantise the base. Raises InputError when it cannot be had."""
     from transformers import AutoModelForSequenceClassification
@@ -108,13 +94,14 @@ def load_base(source: str, config: TrainConfig, device: torch.device) -> Base:
             quantization_config=quantization(dtype),
             dtype=dtype,
             device_map={"": device},
-            attn_implementation=attention,
+            attn_implementation=SDPA,
         )
     except (OSError, ValueError) as error:
         raise InputError(
             f"model {source} must be a Transformers folder or a name on the Hub (or in its cache), "
             f"but loading it failed: {str(error).splitlines()[0]}; check --model and the network"
         ) from error
+    use_attention(model, attention)
     model.requires_grad_(False)
     model.config.use_cache = False
     keep_autograd_path(model)
@@ -141,22 +128,27 @@ def fingerprint(base: Base) -> str:
 
 
 class Detector(nn.Module):
-    """The module that trains, and that DDP wraps: base with LoRA, pooling, and an fp32 head."""
+    """The module that trains, and that DDP wraps: base with LoRA, pooling, and an fp32 head.
 
-    def __init__(self, peft: Any) -> None:
+    With `longest`, the most tokens of a text, its inputs are packed, else padded.
+    """
+
+    def __init__(self, peft: Any, longest: int | None = None) -> None:
         super().__init__()
-        self.peft = peft
+        self.peft, self.longest = peft, longest
 
     def forward(self, input_ids: Tensor, last: Tensor) -> Tensor:
-        """Logits [batch, 2] in the head's dtype.
+        """Logits [texts, 2] in the head's dtype.
 
-        input_ids [batch, length] is padded on the right; last [batch] is each text's last position. Attention
-        is causal, so a real token never sees the padding behind it and no mask is needed.
+        input_ids are [texts, length], padded on the right, or [1, tokens] of all texts one after the other; last
+        [texts] is each text's last position, counted through all rows. Attention is causal, so a real token never
+        sees the padding behind it and no mask is needed.
         """
         model = self.peft.base_model.model
-        hidden = getattr(model, model.base_model_prefix)(input_ids=input_ids).last_hidden_state
-        pooled = hidden[torch.arange(len(last), device=last.device), last]
+        packed = packing(last, input_ids.numel(), self.longest) if self.longest else {}
+        hidden = getattr(model, model.base_model_prefix)(input_ids=input_ids, **packed).last_hidden_state
         head = model.score
+        pooled = hidden.flatten(0, 1)[last]
         return head(pooled.to(next(head.parameters()).dtype))  # type: ignore[no-any-return]
 
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -183,7 +175,7 @@ def attach(base: Base, config: TrainConfig) -> Detector:
     peft = get_peft_model(model, lora)  # its LoRA matrices are in fp32 whatever the base
     if config.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    return Detector(peft)
+    return Detector(peft, config.max_length if base.resolve(config).packed else None)
 
 
 def _share(model: Any) -> Any:

@@ -13,13 +13,14 @@ import torch
 
 from train_fn import checkpoint
 from train_fn.config import TrainConfig
+from train_fn.fitting import keep_plan
 from train_fn.loop import Learner
 from train_fn.loss import label_counts, weight_facts
 from train_fn.metrics import Metrics
 from train_fn.progress import Progress, no_progress
 from train_fn.state import Row, TrainingData, TrainState
 from train_fn.storage import write_json, write_text
-from train_fn.tracking import Confusion, NullTracker, RunInfo, Status, Tracker, open_tracker
+from train_fn.tracking import NullTracker, RunInfo, Status, TrackedRows, open_tracker
 
 LOG_SECONDS = 1.0  # a training row a second at most: a long run does not flood W&B
 _log = logging.getLogger(__name__)
@@ -45,9 +46,7 @@ class Monitor:
     ) -> None:
         self._id, self._folder, self._first = run_id, folder, first
         self._send, self._stopped, self._progress = send, stopped, progress
-        self._tracker: Tracker = open_tracker(tracking) if tracking else NullTracker()
-        self._row: dict[str, float] = {}
-        self._row_step = 0
+        self._tracked = TrackedRows(open_tracker(tracking) if tracking else NullTracker())
         self._stage, self._logged, self._saved = "", 0.0, time.monotonic()
         self._state = TrainState()
         self.cause = ""
@@ -104,7 +103,7 @@ class Monitor:
     def before(self, state: TrainState) -> None:
         """The evaluation before training is known."""
         values = {f"before/{k}": v for k, v in Metrics(**state.before["validation"]).scalars().items()}
-        self._log(values, 0)
+        self._tracked.log(values, 0)
 
     def stepped(self, state: TrainState, total: int, values: Mapping[str, float]) -> None:
         rate = state.step * self._config.batch_size / max(state.seconds, 1e-9)
@@ -112,9 +111,14 @@ class Monitor:
         now = time.monotonic()
         if now - self._logged > LOG_SECONDS:
             self._logged = now
-            self._log({f"train/{k}": v for k, v in values.items()}, state.step)
+            self._tracked.log({f"train/{k}": v for k, v in values.items()}, state.step)
         if now - self._saved > 60 * self._config.checkpoint_minutes:
             self._save(state)
+
+    def shrunk(self, tokens: int) -> None:
+        self._decided["micro_batch_tokens"] = tokens
+        keep_plan(self._folder, tokens)
+        self._say(f"out of memory: goes on with micro-batches of {tokens} tokens")
 
     def evaluated(self, state: TrainState, row: Row) -> None:
         row["device"] = self._decided["device"]
@@ -131,23 +135,7 @@ class Monitor:
 
     def _track(self, row: Row) -> None:
         numbers = {f"validation/{k}": v for k, v in row.items() if isinstance(v, int | float)}
-        self._log(numbers, row["step"])
-
-    def _log(self, values: Mapping[str, float], step: int) -> None:
-        # W&B takes one row a step, so what a training step and its evaluation say is put together first.
-        if step != self._row_step:
-            self._flush()
-        self._row_step = step
-        self._row.update(values)
-
-    def _flush(self) -> None:
-        if self._row:
-            self._tracker.log(dict(self._row), self._row_step)
-            self._row.clear()
-
-    def _finish(self, status: Status, summary: Mapping[str, Any], confusion: Confusion | None) -> None:
-        self._flush()
-        self._tracker.finish(status, summary, confusion)
+        self._tracked.log(numbers, row["step"])
 
     def _tell(self, row: Row) -> None:
         # The row at 100 % is sent by `complete`: after it the search asks for no further one.
@@ -174,11 +162,13 @@ class Monitor:
         self.cause = "patience" if state.curve[-1]["progress"] < 100 else ""
         last = {**state.curve[-1], **metrics.scalars(), "objective": metrics.log_loss}
         row = {**last, **self._facts, "done": True, "status": "COMPLETE", "cause": self.cause}
+        spent = sum(evaluation["evaluation_seconds"] for evaluation in state.curve)
+        self._say(f"evaluations took {spent / state.seconds:.0%} of {state.seconds:.0f} s of training")
         deliver()
         write_json(self._folder / "facts.json", {**self._facts, **self._decided})
         write_json(self._folder / "result.json", row)
         self.drop_checkpoints()
-        self._finish("COMPLETE", {**row, **self._decided}, metrics.confusion_matrix)
+        self._tracked.finish("COMPLETE", {**row, **self._decided}, metrics.confusion_matrix)
         self._send(row)
 
     def fail(self, cause: str) -> None:
@@ -196,4 +186,4 @@ class Monitor:
 
     def end(self, status: Status, cause: str = "") -> None:
         """The run ends without a result."""
-        self._finish(status, {"cause": cause}, None)
+        self._tracked.finish(status, {"cause": cause}, None)

@@ -7,7 +7,7 @@ SCRATCH holds the ProbeJob, and takes what was found, or why nothing was.
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from train_fn.batching import Rows
 from train_fn.cache import TokenizedSet, open_set
 from train_fn.config import TrainConfig
 from train_fn.evaluation import EVAL_BUDGET, Scorer
+from train_fn.fitting import fit
 from train_fn.job import Job, cause_of
 from train_fn.loop import Learner, make_learner, step_gradient
 from train_fn.measured import ASKED, FAILED, FOUND, Measured, Pace, ProbeJob
@@ -26,14 +27,13 @@ from train_fn.model import Detector, attach
 from train_fn.results import Result, deliver
 from train_fn.rows import training_data
 from train_fn.state import TrainingData, TrainState
+from train_fn.stopwatch import SECONDS, Stopwatch
 from train_fn.storage import read_json, write_json
 from train_fn.worker import default_device, device_name, prepare_device, warm_base
 from train_fn.workload import batch_tokens, batch_width, eval_tokens, sampled_batches
 
 GROUPS = 4  # of micro-batches by length, each with about as many tokens
 BATCHES = 3  # of a group, evenly over it
-SECONDS, REPEATS = 0.5, 8  # of one measurement, whichever comes first
-LONG = 3.0  # seconds of a first call that make a second one too dear
 
 
 class Quiet:
@@ -48,44 +48,23 @@ class Quiet:
     def evaluated(self, state: TrainState, row: object) -> None:
         """Nobody watches."""
 
-
-class Stopwatch:
-    """Takes times on a device; `warm_up` is what first times took beyond the later ones, added up."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self.warm_up = 0.0
-
-    def once(self, action: Callable[[], object]) -> float:
-        """The seconds of one call, the work it leaves on a GPU included."""
-        started = time.monotonic()
-        action()
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.monotonic() - started
-
-    def mean(self, action: Callable[[], object]) -> float:
-        """The mean seconds of a call after a first one; those of the first alone where it took LONG."""
-        first = self.once(action)
-        if first > LONG:
-            return first
-        times: list[float] = []
-        while sum(times) < SECONDS and len(times) < REPEATS:
-            times.append(self.once(action))
-        found = sum(times) / len(times)
-        self.warm_up += max(0.0, first - found)
-        return found
+    def shrunk(self, tokens: int) -> None:
+        """It fits, or the probe says that it does not."""
 
 
 def measure(job: ProbeJob) -> Measured:
     """What the device does in a second. Raises what a run would raise, out of memory for one."""
     device = default_device()
     prepare_device(device, job.memory_fraction)
-    config, opened = job.train.on_device(device.type), open_set(job.data)
-    data, watch = training_data(config, opened), Stopwatch(device)
+    opened, watch = open_set(job.data), Stopwatch(device)
     start = time.time() - job.launched
-    load = watch.once(lambda: warm_base(job.model, config, device))
-    base = warm_base(job.model, config, device)
+    load = watch.once(lambda: warm_base(job.model, job.train, device))
+    base = warm_base(job.model, job.train, device)
+    run = Job(
+        "probe", job.scratch / "run", job.train, job.model, job.data, None, "trial", job.memory_fraction
+    )
+    config = fit(run, base, base.resolve(job.train))
+    data = training_data(config, opened)
 
     def fresh() -> tuple[Detector, Learner]:
         detector = attach(base, config)
@@ -96,6 +75,8 @@ def measure(job: ProbeJob) -> Measured:
     detector.train()
     return Measured(
         device=device_name(device),
+        attention=config.attention,
+        micro_batch_tokens=config.token_budget,
         threads=torch.get_num_threads(),
         start=start,
         load=load,
@@ -104,7 +85,7 @@ def measure(job: ProbeJob) -> Measured:
         evaluation=_evaluation(learner, data, config, watch),
         update=watch.mean(lambda: _update(learner, config)),
         checkpoint=watch.mean(lambda: _checkpoint(learner, job.scratch)),
-        deliver=_deliver(detector, opened, data, job, watch),
+        deliver=_deliver(detector, opened, data, config, run, watch),
         warm_up=watch.warm_up,
     )
 
@@ -114,8 +95,8 @@ def _paces(
 ) -> tuple[Pace, ...]:
     """The pace of each group of micro-batches, of forward and backward passes alone."""
     found = []
-    for group in reversed(length_groups(data, sampled_batches(data, config, ranks)[0])):
-        tokens = [batch_tokens(data.train, batch) for batch in group]
+    for group in reversed(length_groups(data, config, sampled_batches(data, config, ranks)[0])):
+        tokens = [batch_tokens(data.train, batch, config) for batch in group]
         widths = [batch_width(data.train, batch) for batch in group]
 
         def passes(group: Sequence[Rows] = group) -> None:
@@ -127,10 +108,10 @@ def _paces(
     return tuple(reversed(found))
 
 
-def length_groups(data: TrainingData, batches: Sequence[Rows]) -> list[list[Rows]]:
+def length_groups(data: TrainingData, config: TrainConfig, batches: Sequence[Rows]) -> list[list[Rows]]:
     """At most GROUPS groups of BATCHES of the micro-batches, ascending by length; one length is in one group."""
     widths = np.array([batch_width(data.train, batch) for batch in batches])
-    tokens = np.array([batch_tokens(data.train, batch) for batch in batches])
+    tokens = np.array([batch_tokens(data.train, batch, config) for batch in batches])
     _, where = np.unique(widths, return_inverse=True)
     sums = np.bincount(where, tokens)
     middle = (np.cumsum(sums) - sums / 2) / sums.sum()
@@ -146,7 +127,7 @@ def length_groups(data: TrainingData, batches: Sequence[Rows]) -> list[list[Rows
 
 def _evaluation(learner: Learner, data: TrainingData, config: TrainConfig, watch: Stopwatch) -> float:
     """Seconds a padded token, with rows for a micro-batch of an evaluation; of training, where that is slow."""
-    score = Scorer(learner.model, data.pad_id, config.token_budget)
+    score = Scorer(learner.model, data.pad_id, config)
     split, rows = data.validation, data.eval_rows
 
     def timed(budget: int) -> tuple[float, float]:
@@ -173,12 +154,16 @@ def _checkpoint(learner: Learner, folder: Path) -> None:
 
 
 def _deliver(
-    detector: Detector, opened: TokenizedSet, data: TrainingData, job: ProbeJob, watch: Stopwatch
+    detector: Detector,
+    opened: TokenizedSet,
+    data: TrainingData,
+    config: TrainConfig,
+    run: Job,
+    watch: Stopwatch,
 ) -> float:
     """Seconds of the files that a run leaves, the figures of some rows in them."""
-    score = Scorer(detector, data.pad_id, job.train.on_device(default_device().type).token_budget)
+    score = Scorer(detector, data.pad_id, config)
     scores = score(data.validation, data.eval_rows[:1])
-    run = Job("probe", job.scratch / "run", job.train, job.model, job.data, None, "trial")
     result = Result({}, scores.metrics(), {"validation": scores})
     return watch.mean(lambda: deliver(run, opened, detector, result))
 

@@ -59,6 +59,33 @@ class NullTracker:
         """Do nothing."""
 
 
+class TrackedRows:
+    """A tracker that is told of a step in parts: W&B takes one row a step, so its training and its evaluation are
+    put together first."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._row: dict[str, float] = {}
+        self._step = 0
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Add to the row of that step; the row of the step before is whole then."""
+        if step != self._step:
+            self._flush()
+        self._step = step
+        self._row.update(values)
+
+    def finish(self, status: Status, summary: Mapping[str, Any], confusion: Confusion | None) -> None:
+        """End the run as `status`."""
+        self._flush()
+        self._tracker.finish(status, summary, confusion)
+
+    def _flush(self) -> None:
+        if self._row:
+            self._tracker.log(dict(self._row), self._step)
+            self._row.clear()
+
+
 def open_tracker(info: RunInfo) -> Tracker:
     """A W&B run, or none when WANDB_MODE is disabled. Returns at once; the run starts in the background.
 

@@ -21,6 +21,7 @@ from train_fn.config import TrainConfig
 from train_fn.contamination import left_out_file, scored_rows
 from train_fn.errors import InputError
 from train_fn.evaluation import Scorer
+from train_fn.fitting import fit
 from train_fn.job import Job, Outcome, cause_of
 from train_fn.loop import make_learner, train
 from train_fn.loss import NonFiniteLossError
@@ -99,14 +100,15 @@ def train_fn(config: dict[str, Any]) -> None:
 
 def execute(job: Job, monitor: Monitor, device: torch.device) -> None:
     """Load, evaluate, train from the last checkpoint, score, and write the results. Raises what goes wrong."""
-    config, data = job.train.on_device(device.type), open_set(job.data)
+    data = open_set(job.data)
     prepare_device(device, job.memory_fraction)
     monitor.stage("loading the 4-bit base")
-    base = warm_base(job.model, config, device)
+    base = warm_base(job.model, job.train, device)
+    config = fit(job, base, base.resolve(job.train))
     detector = attach(base, config)
     learner = make_learner(detector, detector.trainable(), config)
     training = rows_of(job, config, data)
-    score = Scorer(learner.model, training.pad_id, config.token_budget, monitor.micro_batch)
+    score = Scorer(learner.model, training.pad_id, config, monitor.micro_batch)
     threads = torch.get_num_threads()
     try:
         state = monitor.begin(learner, training, config, _decided(config, base))

@@ -20,7 +20,7 @@ SAMPLED_STEPS = 256  # evenly over the run: padding differs little from step to 
 
 @dataclass(frozen=True)
 class Work:
-    """One run on its first rank. Tokens are padded ones.
+    """One run on its first rank. Tokens count with their padding, where there is any.
 
     `tokens` [widths] are trained on in micro-batches of `widths` [widths] tokens a row, ascending; `percents` are
     its evaluations; `eval_tokens` those of one of them, `before_tokens` of the evaluation before training,
@@ -38,7 +38,7 @@ class Work:
 
 
 def count_work(folder: Path, config: TrainConfig, kind: Kind, *, ranks: int = 1) -> Work:
-    """The work of a run on the tokenised set in `folder`; `config` is one of a device (TrainConfig.on_device).
+    """The work of a run on the tokenised set in `folder`; `config` is one of a device (Base.resolve).
 
     That patience may end it before 100 % is not foreseen.
     """
@@ -47,7 +47,9 @@ def count_work(folder: Path, config: TrainConfig, kind: Kind, *, ranks: int = 1)
     plan = Steps(data.train_rows, config.batch_size, config.epochs, config.seed)
     batches, scale = sampled_batches(data, config, ranks)
     widths, where = np.unique([batch_width(data.train, batch) for batch in batches], return_inverse=True)
-    tokens = np.bincount(where, [batch_tokens(data.train, batch) for batch in batches]).astype(np.float64)
+    tokens = np.bincount(where, [batch_tokens(data.train, batch, config) for batch in batches]).astype(
+        np.float64
+    )
     final = [(opened.validation, data.final_rows)]
     if kind == "full":
         final.append((opened.test, np.arange(len(opened.test))))
@@ -72,22 +74,23 @@ def sampled_batches(data: TrainingData, config: TrainConfig, ranks: int) -> tupl
     for step in steps.tolist():
         rows = plan[step]
         mine = rank_share(rows, data.train.lengths[rows], 0, ranks)
-        batches += micro_batches(mine, data.train.lengths[mine], config.token_budget)
+        batches += micro_batches(mine, data.train.lengths[mine], config.token_budget, packed=config.packed)
     return batches, plan.total / len(steps)
 
 
 def batch_width(split: Split, rows: Rows) -> int:
-    """What the rows of one micro-batch are padded to."""
+    """What the rows of one micro-batch are padded to; of a packed one, the same of its longest."""
     return padded(int(split.lengths[rows].max()))
 
 
-def batch_tokens(split: Split, rows: Rows) -> int:
-    """The padded tokens of one micro-batch."""
-    return batch_width(split, rows) * len(rows)
+def batch_tokens(split: Split, rows: Rows, config: TrainConfig) -> int:
+    """The tokens of one micro-batch, padding included."""
+    return int(split.lengths[rows].sum()) if config.packed else batch_width(split, rows) * len(rows)
 
 
 def eval_tokens(split: Split, rows: Rows, config: TrainConfig, ranks: int) -> int:
-    """The padded tokens that the first rank scores of `rows`, as train_fn.evaluation.Scorer cuts them."""
+    """The tokens that the first rank scores of `rows`, with their padding, as evaluation.Scorer cuts them."""
     mine = rank_share(rows, split.lengths[rows], 0, ranks)
-    batches = micro_batches(mine, split.lengths[mine], config.token_budget * EVAL_BUDGET)
-    return sum(batch_tokens(split, batch) for batch in batches)
+    budget = config.token_budget * EVAL_BUDGET
+    batches = micro_batches(mine, split.lengths[mine], budget, packed=config.packed)
+    return sum(batch_tokens(split, batch, config) for batch in batches)
