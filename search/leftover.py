@@ -1,4 +1,4 @@
-"""What a killed search left in the folder of a run."""
+"""What a run's folder says of its state: to its worker, that it may stop; to a search, what a killed one left."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from search.record import LOCK, Asked, TrialRecord, record_of
 from train_fn.errors import InputError
 from train_fn.storage import read_json, read_lines
 
+PRUNED_FILE = ".pruned"
 ORPHAN_SECONDS = 120  # a killed search's workers die within seconds of it; a stuck disk may hold one longer
 
 
@@ -41,3 +42,9 @@ def _wait_for_orphan(folder: Path, run: Asked) -> None:
             f"{run.trial_id} is still written by a process of an earlier search; "
             f"end it (`fuser {lock}` names it) and try again"
         ) from error
+
+
+def tell(record: TrialRecord, folder: Path) -> None:
+    """Let the worker of a pruned trial know at once that it may stop; Tune tells it with the next trial only."""
+    if record.status == "PRUNED" and folder.exists():
+        (folder / PRUNED_FILE).touch()

@@ -25,7 +25,7 @@ from pathlib import Path
 import yaml
 
 from search.confirm import Confirmation
-from search.leftover import left_record
+from search.leftover import left_record, tell
 from search.record import Asked, ConfirmRecord, Item, Rerun, StudyConfig, TrialRecord, item_of, now, read_item
 from search.space import Point
 from search.winner import Winner, find_winner
@@ -137,6 +137,7 @@ class Study:
         """Record an ended trial, or an ended run of the confirmation."""
         file = "confirm.jsonl" if isinstance(record, ConfirmRecord) else "trials.jsonl"
         append_line(self.folder / file, record.model_dump(mode="json"))
+        tell(record, self.folder_of(record))
         self.write_best()
 
     def _lines(self, name: str, kind: type[Item]) -> list[Item]:

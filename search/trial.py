@@ -10,46 +10,20 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ray.tune import PlacementGroupFactory, Trainable
 
+from search.flight import Row, Run, failed, interrupted
+from search.leftover import PRUNED_FILE
 from search.record import LOCK
 from search.space import Point
 from search.study import Study
 from train_fn.config import PROJECT_NAME, TrainConfig
 
-Row = dict[str, Any]
 POLL_SECONDS = 1.0
 STOP_SECONDS = 8.0  # Tune kills a worker 10 s after it asked it to stop
-
-
-@dataclass
-class Run:
-    """One training in flight: `stop` is "" until the training shall end, then the reason."""
-
-    job: Any
-    stop_file: Path
-    stop: str = ""
-    alive: float = field(default_factory=time.monotonic)
-    rows: "queue.SimpleQueue[Row]" = field(default_factory=queue.SimpleQueue)
-    last: Row = field(default_factory=dict)
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def send(self, row: Mapping[str, Any]) -> None:
-        """Take a row from the training; also a sign of life."""
-        self.alive = time.monotonic()
-        self.last = dict(row)
-        self.rows.put(self.last)
-
-    def stopped(self) -> str:
-        """Why the training shall end now: "", PRUNED or INTERRUPTED; also a sign of life."""
-        self.alive = time.monotonic()
-        if not self.stop and self.stop_file.exists():
-            self.stop = "INTERRUPTED"
-        return self.stop
 
 
 class Trial(Trainable):  # type: ignore[misc]
@@ -69,9 +43,11 @@ class Trial(Trainable):  # type: ignore[misc]
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """End what still runs and begin the next trial in this process."""
+        """End what still runs and begin the next trial in this process; raises where that must be another one."""
         if not self._end():
             raise RuntimeError("the worker still hangs in the trial before")
+        if self._run.broken:
+            raise RuntimeError("the trial before failed, and this process may be what is broken")
         self._begin(new_config)
         return True
 
@@ -148,18 +124,17 @@ class Trial(Trainable):  # type: ignore[misc]
 
     def _begin(self, config: Mapping[str, Any]) -> None:
         self._study = Study(Path(config["study"]))
-        self._id = self._study.trial_id(int(config["number"]), config.get("seed"))
         self._hang_seconds = float(config["hang_seconds"])
-        self._run = Run(job=self.make_job(config), stop_file=self._study.stop_file)
+        job = self.make_job(config)
+        stops = {job.folder / PRUNED_FILE: "PRUNED", self._study.stop_file: "INTERRUPTED"}
+        self._run = Run(job, stops)
         self._runs.put(self._run)
 
     def _end(self) -> bool:
         """Stop the run in flight; whether it did. The driver records a pruned trial before it stops it."""
         run = self._run
         if not run.ended.is_set() and not run.last.get("done"):
-            records = self._study.records()
-            pruned = any(record.trial_id == self._id and record.status == "PRUNED" for record in records)
-            run.stop = run.stop or ("PRUNED" if pruned else "INTERRUPTED")
+            run.stop = run.stopped() or "INTERRUPTED"
         return run.ended.wait(STOP_SECONDS if run.stop == "INTERRUPTED" else self._hang_seconds)
 
     def _serve(self) -> None:
@@ -169,10 +144,10 @@ class Trial(Trainable):  # type: ignore[misc]
             try:
                 self._fit(run)
             except BaseException as error:
-                run.send(_failed(run, f"{type(error).__name__}: {error}"))
+                run.send(failed(run, f"{type(error).__name__}: {error}"))
             else:
                 if not run.last.get("done"):
-                    run.send(_interrupted(run))
+                    run.send(interrupted(run))
             finally:
                 run.ended.set()
 
@@ -186,13 +161,3 @@ class Trial(Trainable):  # type: ignore[misc]
 
         with FileLock(run.job.folder / LOCK):
             TorchTrainer(train_fn, train_loop_config={}, scaling_config=ScalingConfig(num_workers=0)).fit()
-
-
-def _failed(run: Run, cause: str) -> Row:
-    last = {"progress": 0, **run.last, "objective": float("nan")}
-    return {**last, "done": True, "status": "FAILED", "cause": cause}
-
-
-def _interrupted(run: Run) -> Row:
-    last = {"progress": 0, "objective": float("nan"), **run.last}
-    return {**last, "done": True, "status": "INTERRUPTED", "cause": ""}

@@ -123,7 +123,7 @@ def test_the_best_trials_and_the_default_are_confirmed_on_two_fresh_seeds(place:
     for run in runs:
         losses = np.load(place.study / "confirm" / f"{run['number']:04d}-{run['seed']}" / LOSSES)
         assert losses.mean(dtype=np.float64) == pytest.approx(run["value"], rel=1e-6)
-        assert len(losses) == ROWS["validation"]
+        assert len(losses) == ROWS["validation"] // 2  # those that no trial was compared on
     assert f"verdict  {best['sentence']}" in place.tune
     assert best["sentence"] in place.promote
 
@@ -180,7 +180,9 @@ def test_wandb_holds_a_run_for_every_trial_and_one_for_the_promotion(place: Plac
         assert "100k" in found.tags
         assert ("confirm" in found.tags) == ("seed" in rows[name])
         assert found.config["learning_rate"] == pytest.approx(rows[name]["params"]["learning_rate"])
-        assert found.summary["status"] == rows[name]["status"]
+        # Two steps after the rung these trials are through: some end by themselves before they can be stopped.
+        ended = {rows[name]["status"], *(["COMPLETE"] if rows[name]["status"] == "PRUNED" else [])}
+        assert found.summary["status"] in ended
         assert any("validation/log_loss" in line for line in found.history)
     (promotion,) = read_runs(place.root / "logs" / "qwen3-0.6b-2m")
     assert promotion.job_type == "promotion"

@@ -1,4 +1,9 @@
-"""The one error that a user can mend; the command lines print it and exit with code 2."""
+"""The one error that a user can mend (the command lines print it, exit code 2), and whose fault a failure is."""
+
+OWN_CAUSES = (
+    "nan loss",
+    "out of memory",
+)  # of a run's parameters; whatever else fails may be the machine's fault
 
 
 class InputError(Exception):

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from train_fn.cache import open_set
 from train_fn.config import PROJECT_NAME, DatasetSpec, TrainConfig
-from train_fn.errors import InputError
+from train_fn.errors import OWN_CAUSES, InputError
 from train_fn.inputs import Inputs
 from train_fn.job import cause_of
 from train_fn.lineage import write_lineage
@@ -77,7 +77,7 @@ def execute_here(job: Job, run: RunFolder) -> None:
         except Exception as error:
             cause = cause_of(error)
             monitor.end("FAILED", cause)
-            if not cause.startswith(("nan loss", "out of memory")):
+            if not cause.startswith(OWN_CAUSES):
                 raise
             raise InputError(
                 f"the run must end with a result, but: {cause}; with a lower learning_rate, or fewer "
