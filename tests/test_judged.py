@@ -56,6 +56,11 @@ def scored(margin: list[float], labels: list[int], domain: list[str | None]) -> 
     return Scored(np.arange(len(labels)), np.array(margin), np.array(labels), Names(names, codes), models)
 
 
+def lines_of(result: Evaluation, folder: Path) -> list[str]:
+    write_json(folder / EVALUATION, result.model_dump(mode="json", by_alias=True))
+    return judged_lines(folder)
+
+
 def test_margins_come_back_exactly_also_where_the_probability_is_one(tmp_path: Path) -> None:
     margin = np.array([50, 60, 0.1, -0.1, -90], dtype=np.float32)
     part = {
@@ -174,7 +179,7 @@ def test_the_temperature_of_validation_mends_test(found: Evaluation) -> None:
     assert after.log_loss < before.log_loss
 
 
-def test_what_few_texts_cannot_carry_is_refused_and_the_rest_is_judged() -> None:
+def test_what_few_texts_cannot_carry_is_refused_and_the_rest_is_judged(tmp_path: Path) -> None:
     """News has 25 human validation texts, code none; three test texts have no domain."""
     margin = [*np.linspace(-9, 0, 25), *np.linspace(-20, -10, 100), *np.linspace(-1, 30, 75)]
     validation = scored(margin, [HUMAN] * 125 + [AI] * 75, ["news"] * 25 + ["wiki"] * 100 + ["wiki"] * 75)
@@ -199,6 +204,9 @@ def test_what_few_texts_cannot_carry_is_refused_and_the_rest_is_judged() -> None
     assert low.global_threshold_by_domain["code"].fpr.value is None
     assert low.own_threshold.tpr is None
     assert low.own_threshold.why == "no threshold for code, texts of no domain"
+    lines = lines_of(result, tmp_path)
+    assert "test       by domain, at its own: TPR 0.000 (news) to 1.000 (wiki); none for 1 of 3" in lines
+    assert "test       by domain, at its own: TPR 1.000 (wiki) to 1.000 (wiki); none for 2 of 3" in lines
 
 
 def test_nothing_is_claimed_where_no_text_may_be_called(tmp_path: Path) -> None:
@@ -210,10 +218,9 @@ def test_nothing_is_claimed_where_no_text_may_be_called(tmp_path: Path) -> None:
         assert operation.own_threshold.tpr is operation.global_threshold.tpr is None
     assert "tpr_at_fpr_5" not in result.intervals
     assert result.intervals["auroc"] == exact(2, 2)  # a perfect order of two pairs shows little
-    assert (result.temperature.value, result.temperature.why[:28]) == (1.0, "no validation text is miscla")
-    write_json(tmp_path / EVALUATION, result.model_dump(mode="json", by_alias=True))
-    lines = judged_lines(tmp_path)
+    lines = lines_of(result, tmp_path)
     assert "test     FPR 5 % needs 20 human validation texts, but there are 2" in lines
+    assert "test     temperature 1.000: no validation text is misclassified" in lines
 
 
 def test_the_lines_fit_a_terminal_and_hold_the_figures(run: Path, found: Evaluation) -> None:

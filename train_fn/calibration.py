@@ -47,11 +47,9 @@ def fit_temperature(margin: Floats, labels: Ints) -> Temperature:
 
     right = _towards_truth(margin, labels)
     if right.min() >= 0:
-        return Temperature(
-            value=1.0, why="no validation text is misclassified, which any T near 0 would suit"
-        )
+        return Temperature(value=1.0, why="no validation text is misclassified")
     if right.mean() <= 0:
-        return Temperature(value=1.0, why="the scores of validation point the wrong way, which no T mends")
+        return Temperature(value=1.0, why="the scores of validation point the wrong way")
     found = minimize_scalar(
         lambda log_t: np.logaddexp(0, -right / math.exp(log_t)).mean(),
         bounds=(-WIDEST, WIDEST),

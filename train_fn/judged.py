@@ -20,7 +20,7 @@ from train_fn.calibration import (
 from train_fn.groups import Groups
 from train_fn.intervals import DRAWS, Interval, Share, bootstrap, separated, weighted_auroc
 from train_fn.metrics import Floats, Ints, Metrics, compute
-from train_fn.operating import Operation, operate
+from train_fn.operating import Operation, Rates, operate
 from train_fn.scored import Scored, read_scored
 from train_fn.storage import read_json, write_json
 from train_fn.thresholds import TARGETS, THRESHOLDS, Points, Thresholds, find_thresholds
@@ -34,7 +34,8 @@ class Evaluation(Frozen):
     """evaluation.json. `metrics` are at temperature 1 and threshold 0, P(AI_Generated) = 0.5.
 
     `intervals` are of a bootstrap in `draws` draws over `groups` groups of related test texts; those of `tpr_*`
-    and `fpr_*` are of the global thresholds. The intervals in `operation` take all texts for independent.
+    and `fpr_*` are of the global thresholds, that of an AUROC of 1 is from `intervals.separated`. The intervals in
+    `operation` take all texts for independent.
     """
 
     version: Literal[1] = 1
@@ -116,32 +117,38 @@ def judged_lines(folder: Path) -> list[str]:
     """What a person reads of evaluation.json at the end of a run: at most 8 lines."""
     found = Evaluation(**read_json(folder / EVALUATION))
     area, before, after = found.intervals["auroc"], found.calibration["before"], found.calibration["after"]
+    mended = (
+        f"ECE {before.ece:.4f} -> {after.ece:.4f}, log loss {before.log_loss:.4f} -> {after.log_loss:.4f}"
+    )
     return [
         f"test     AUROC {found.metrics.auroc:.4f}{_told(area, 4)} over {found.groups:,} groups of texts",
         "test     with thresholds from the human texts of validation (thresholds.json):",
         *(line for key, percent in TARGETS.items() for line in _target_lines(percent, found.operation[key])),
-        f"test     temperature {found.temperature.value:.3f}: ECE {before.ece:.4f} -> {after.ece:.4f}, "
-        f"log loss {before.log_loss:.4f} -> {after.log_loss:.4f}",
+        f"test     temperature {found.temperature.value:.3f}: {found.temperature.why or mended}",
     ]
 
 
 def _target_lines(percent: int, operation: Operation) -> list[str]:
-    """One line of all test texts, and one of the domains, each at its own threshold."""
     whole = operation.global_threshold
     if whole.why:
         return [f"test     {whole.why}"]
-    own = operation.own_threshold_by_domain
-    rates = sorted(
-        (rates.tpr.value, name) for name, rates in own.items() if rates.tpr and rates.tpr.value is not None
+    return [
+        f"test     FPR {percent} %: TPR {_shown(whole.tpr)}, achieved FPR {_shown(whole.fpr)}",
+        *_domain_lines(operation.own_threshold_by_domain),
+    ]
+
+
+def _domain_lines(domains: dict[str, Rates]) -> list[str]:
+    """One line of the extremes of the domains, each at its own threshold."""
+    found = sorted(
+        (each.tpr.value, name) for name, each in domains.items() if each.tpr and each.tpr.value is not None
     )
-    lines = [f"test     FPR {percent} %: TPR {_shown(whole.tpr)}, achieved FPR {_shown(whole.fpr)}"]
-    if rates:
-        (low, worst), (high, best) = rates[0], rates[-1]
-        none = f"; none for {len(own) - len(rates)} of {len(own)}" if len(rates) < len(own) else ""
-        lines.append(
-            f"test       by domain, at its own: TPR {low:.3f} ({worst}) to {high:.3f} ({best}){none}"
-        )
-    return lines
+    if not found:
+        return ["test       no domain has a threshold of its own"] if domains else []
+    (low, worst), (high, best) = found[0], found[-1]
+    lacking = len(domains) - len(found)
+    none = f"; none for {lacking} of {len(domains)}" if lacking else ""
+    return [f"test       by domain, at its own: TPR {low:.3f} ({worst}) to {high:.3f} ({best}){none}"]
 
 
 def _shown(share: Share | None) -> str:
