@@ -161,6 +161,8 @@ def test_the_promotion_leaves_what_it_promises(place: Place) -> None:
     assert metrics["test"]["rows"] == ROWS["test"]
     names = {path.name for path in place.run.iterdir()}
     assert {"adapter", "config.yaml", "confusion_matrix.json", "confusion_matrix.png"} <= names
+    assert {"evaluation.json", "thresholds.json"} <= names
+    assert "achieved FPR" in place.promote or "human validation texts" in place.promote
     predictions = pq.read_table(place.run / "predictions.parquet").to_pandas()
     assert len(predictions) == ROWS["validation"] + ROWS["test"]
     assert predictions["probability_ai"].between(0, 1).all()

@@ -36,7 +36,7 @@ from train_fn.storage import LOSSES, read_json
 from train_fn.worker import Job, warm_base
 
 Maker = Callable[..., Job]
-COLUMNS = ["split", "row", "domain", "model", "label", "probability_ai", "predicted"]
+COLUMNS = ["split", "row", "domain", "model", "label", "margin", "probability_ai", "predicted"]
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +161,8 @@ def test_predictions_agree_with_metrics_and_data(full: tuple[Path, Caller], toke
         assert part["label"].tolist() == [LABELS[label] for label in labels]
         assert part["model"].tolist() == ["gpt4" if label == 0 else "human" for label in labels]
         assert set(part["domain"]) == {"wiki", "news"}
+        assert part["margin"].dtype == np.float32
+        np.testing.assert_allclose(part["probability_ai"], 1 / (1 + np.exp(-part["margin"])), atol=1e-6)
         assert ((part["probability_ai"] >= 0.5) == (part["predicted"] == LABELS[0])).all()
     test = found[found["split"] == "test"]
     matrix = confusion_matrix(test["label"], test["predicted"], labels=LABELS).tolist()

@@ -6,8 +6,10 @@ from typing import Any, Literal
 from train_fn.cache import open_set
 from train_fn.config import PROJECT_NAME, DatasetSpec, TrainConfig
 from train_fn.errors import OWN_CAUSES, InputError
+from train_fn.groups import find_groups
 from train_fn.inputs import Inputs
 from train_fn.job import cause_of
+from train_fn.judged import EVALUATION, judge, judged_lines
 from train_fn.lineage import write_lineage
 from train_fn.premium import premium_lines
 from train_fn.run_folder import (
@@ -100,6 +102,9 @@ def finish(
     if not (run.folder / "lineage.json").exists():
         write_lineage(run, open_set(inputs.data).meta, config, origin)
     add_baseline(run, inputs.source, spec, config, paths, say)
+    if not (run.folder / EVALUATION).exists():
+        say("judging the detector on the test split")
+        judge(run.folder, open_set(inputs.data), find_groups(inputs.source, spec.slug, paths, say))
     hint = sync_hint(run.logs)
-    lines = [*summary(run), *premium_lines(run, paths)]
+    lines = [*summary(run), *judged_lines(run.folder), *premium_lines(run, paths)]
     return [*lines, *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]

@@ -77,7 +77,10 @@ def save_adapter(detector: Detector, job: Job, folder: Path, *, tokenizer: bool)
 
 
 def write_predictions(data: TokenizedSet, scores: dict[str, Scores], path: Path) -> None:
-    """One line a text: split, row, domain, model, label, P(AI_Generated), predicted label."""
+    """One line a text: split, row, domain, model, label, margin, P(AI_Generated), predicted label.
+
+    The margin, the AI logit less the human one, orders texts where P(AI_Generated) rounds to 1.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -92,6 +95,7 @@ def write_predictions(data: TokenizedSet, scores: dict[str, Scores], path: Path)
             "domain": about["domain"],
             "model": about["model"],
             "label": pa.array(names[found.labels]),
+            "margin": (logits[:, 0] - logits[:, 1]).astype(np.float32),
             "probability_ai": 1 / (1 + np.exp(logits[:, 1] - logits[:, 0])),
             "predicted": pa.array(names[logits.argmax(axis=1)]),
         }
