@@ -48,3 +48,11 @@ def stopped(tmp_path_factory: pytest.TempPathFactory, small_model: Path, tokens:
     job = make_job(tmp_path_factory.mktemp("stopped") / "run", small_model, tokens)
     assert Caller(stop_at=20).run(job) == "STOPPED"
     return job.folder / "checkpoints"
+
+
+@pytest.fixture(scope="session")
+def delivered(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Path:
+    """The folder of a full run on texts of words, some of them longer than its max_length. Not to be changed."""
+    from delivering import deliver_run
+
+    return deliver_run(tmp_path_factory.mktemp("delivered"), small_model)

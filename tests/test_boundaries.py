@@ -33,6 +33,18 @@ COMMANDS = {
         "--set",
     },
     "train_fn/audit.py": {"--dataset", "--model", "--output", "--strict", "--set"},
+    "train_fn/predict.py": {
+        "--run",
+        "text",
+        "--file",
+        "--column",
+        "--domain-column",
+        "--domain",
+        "--fpr",
+        "--output",
+        "--json",
+        "--replace",
+    },
     "search/report.py": {"--study", "--output"},
     "search/tune.py": {
         "--dataset",
