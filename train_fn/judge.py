@@ -6,48 +6,16 @@ temperature; at a false positive rate of 5 or 1 % its verdict is AI_Generated fr
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from pydantic import ConfigDict, Field
 from scipy.special import expit
 
 from train_fn.config import LABELS
 from train_fn.errors import InputError
 from train_fn.storage import read_json
-from train_fn.values import Frozen, build
+from train_fn.thresholds import TARGETS, THRESHOLDS, Thresholds
+from train_fn.values import build
 
-FPRS = (5, 1)  # percent of human texts
 UNCHOSEN = "no verdict and no calibration: the run has no thresholds.json"
-
-
-class _Read(Frozen):
-    model_config = ConfigDict(extra="ignore")  # the counts behind a threshold are for its reader
-
-
-class Threshold(_Read):
-    """The lowest margin that is called AI_Generated; None where the validation texts carry none, and why."""
-
-    margin: float | None
-    why: str = ""
-
-
-class Pair(_Read):
-    """The thresholds of both rates."""
-
-    fpr_5: Threshold
-    fpr_1: Threshold
-
-    def at(self, fpr: int) -> Threshold:
-        return self.fpr_5 if fpr == 5 else self.fpr_1
-
-
-class Thresholds(_Read):
-    """thresholds.json, as far as a score needs it."""
-
-    version: Literal[1]
-    temperature: float = Field(gt=0)
-    everywhere: Pair = Field(alias="global")
-    domains: dict[str, Pair]
 
 
 @dataclass(frozen=True)
@@ -70,9 +38,9 @@ class Judge:
     @classmethod
     def open(cls, run: Path, fpr: int) -> "Judge":
         """Raises InputError for another rate, or a file that is not of this form."""
-        if fpr not in FPRS:
+        if fpr not in TARGETS.values():
             raise InputError(f"--fpr must be 5 or 1 (percent of human texts), but got {fpr}")
-        file = run / "thresholds.json"
+        file = run / THRESHOLDS
         if not file.exists():
             return cls(None, fpr)
         try:
@@ -80,6 +48,10 @@ class Judge:
         except (ValueError, TypeError) as error:
             raise InputError(f"{file} must hold a JSON object, but: {error}; copy it again") from error
         return cls(build(Thresholds, values, str(file)), fpr)
+
+    @property
+    def _key(self) -> str:
+        return f"fpr_{self.fpr}"
 
     def probability(self, margin: float) -> float:
         """P(AI_Generated), 0 to 1."""
@@ -91,12 +63,12 @@ class Judge:
             return Verdict(note=UNCHOSEN)
         note = ""
         if domain:
-            pair = self.thresholds.domains.get(domain)
-            own = pair.at(self.fpr) if pair else Threshold(margin=None, why="it is none of the run's domains")
-            if own.margin is not None:
+            own = self.thresholds.domains.get(domain, {}).get(self._key)
+            if own and own.margin is not None:
                 return Verdict(_called(margin, own.margin), own.margin, domain)
-            note = f"no threshold of domain {domain!a}: {own.why}"
-        least = self.thresholds.everywhere.at(self.fpr)
+            why = own.why if own else "it is none of the run's domains"
+            note = f"no threshold of domain {domain!a}: {why}"
+        least = self.thresholds.everywhere[self._key]
         if least.margin is None:
             return Verdict(note=f"no verdict at FPR {self.fpr} %: {least.why}")
         return Verdict(_called(margin, least.margin), least.margin, "global", note)

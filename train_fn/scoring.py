@@ -63,11 +63,10 @@ class TextScorer:
         found = DeliveredRun.open(Path(run))
         judge, source = Judge.open(found.folder, fpr), found.base_folder()
         tokenizer = load_tokenizer(source, None)
-        device = device or default_device()
         # The training's kind of attention may not be there on this machine.
-        config = found.train.on_device(device.type).model_copy(update={"attention": "auto"})
-        detector = found.detector(load_base(source, config, device))
-        scorer = Scorer(detector, pad_token_id(tokenizer), config.token_budget)
+        config = found.train.model_copy(update={"attention": "auto"})
+        base = load_base(source, config, device or default_device())
+        scorer = Scorer(found.detector(base), pad_token_id(tokenizer), base.resolve(config))
         return cls(scorer, tokenizer, config.max_length, judge)
 
     def score(self, texts: Sequence[str | None], domains: Sequence[str | None] = ()) -> list[Scored]:
