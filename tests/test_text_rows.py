@@ -1,7 +1,9 @@
 """Rows of files become texts one after the other; damage is an error of its row, or of the file at once."""
 
+import csv
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,14 @@ ROWS = [
     {"text": 'a "quoted"\nline', "domain": None},
     {"text": "drei \u00e4", "domain": "wiki"},
 ]
+
+
+@pytest.fixture(autouse=True)
+def _same_limit() -> Iterator[None]:
+    """The longest field that the csv module takes is one number for the process."""
+    limit = csv.field_size_limit()
+    yield
+    csv.field_size_limit(limit)
 
 
 def lines(*values: Any) -> str:
