@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from search.foresee import Request
+    from train_fn.delivery import Delivery
 
 
 class LearningRate(StrEnum):
@@ -27,6 +28,7 @@ class Order:
     replace: bool
     decontaminate: bool
     request: "Request"
+    delivery: "Delivery"
 
     def check(self, best: bool, given: Mapping[str, Any]) -> None:
         """Raises InputError when the parts contradict each other or `given`, the overrides of the settings."""

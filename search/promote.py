@@ -11,6 +11,7 @@ import typer
 
 from search.order import LearningRate, Order
 from train_fn.cli import explained, new_app, run_app
+from train_fn.delivery import Delivery
 
 if TYPE_CHECKING:
     from search.choice import Choice
@@ -46,6 +47,9 @@ def promote(
     decontaminate: Annotated[
         bool, typer.Option("--decontaminate", help="score without rows that the search trained on")
     ] = False,
+    no_merged: Annotated[
+        bool, typer.Option("--no-merged", help="leave out merged/, two bytes a weight of the base")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say how long it would take, and stop")] = False,
     price_per_hour: Annotated[
         float | None, typer.Option(help="of a GPU, or of a machine without one: say the cost")
@@ -60,8 +64,8 @@ def promote(
     with explained():
         from search.foresee import Request
 
-        request = Request(dry_run, price_per_hour)
-        order = Order(study, trial, top, learning_rate, replace, decontaminate, request)
+        request, delivery = Request(dry_run, price_per_hour), Delivery(not no_merged)
+        order = Order(study, trial, top, learning_rate, replace, decontaminate, request, delivery)
         flags = {"workers": workers, "max_rows": max_rows}
         _promote(dataset, best, order, model, output, set_ or [], flags)
 
@@ -139,7 +143,7 @@ def _run(
         write_left_out(seen, run.folder)
     _train(run, job, selection, promotion)
     lineage = {**selection.lineage(run), "seen_by_search": seen.facts}
-    for line in finish(run, spec, config, inputs, paths, lineage, typer.echo):
+    for line in finish(run, spec, config, inputs, paths, lineage, order.delivery, typer.echo):
         typer.echo(line)
     typer.echo(write_report(choice.study, paths)[-1])  # where the report lies
 

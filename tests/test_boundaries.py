@@ -30,6 +30,7 @@ COMMANDS = {
         "--price-per-hour",
         "--replace",
         "--decontaminate",
+        "--no-merged",
         "--set",
     },
     "train_fn/audit.py": {"--dataset", "--model", "--output", "--strict", "--set"},

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from train_fn.cache import open_set
 from train_fn.config import PROJECT_NAME, DatasetSpec, TrainConfig
+from train_fn.delivery import Delivery
 from train_fn.errors import OWN_CAUSES, InputError
 from train_fn.groups import find_groups
 from train_fn.inputs import Inputs
@@ -96,15 +97,17 @@ def finish(
     inputs: Inputs,
     paths: Paths,
     origin: Mapping[str, Any],
+    delivery: Delivery,
     say: Say,
 ) -> list[str]:
-    """Add what stands beside the run's own results; returns the lines to show."""
+    """Add what stands beside the run's own results; returns the lines to show. Raises as the delivery does."""
     if not (run.folder / "lineage.json").exists():
         write_lineage(run, open_set(inputs.data).meta, config, origin)
     add_baseline(run, inputs.source, spec, config, paths, say)
     if not (run.folder / EVALUATION).exists():
         say("judging the detector on the test split")
         judge(run.folder, open_set(inputs.data), find_groups(inputs.source, spec.slug, paths, say))
+    delivered = delivery.write(run, config, inputs.data, paths, say)
     hint = sync_hint(run.logs)
-    lines = [*summary(run), *judged_lines(run.folder), *premium_lines(run, paths)]
+    lines = [*summary(run), *judged_lines(run.folder), *delivered, *premium_lines(run, paths)]
     return [*lines, *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]

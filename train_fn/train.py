@@ -4,13 +4,14 @@ The same command again continues a run that was stopped, from its last checkpoin
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from train_fn.cli import explained, new_app, run_app
+from train_fn.delivery import Delivery
 
 app = new_app()
 
@@ -25,17 +26,26 @@ def train(
     replace: Annotated[
         bool, typer.Option("--replace", help="discard a run there that is finished or has other settings")
     ] = False,
+    no_merged: Annotated[
+        bool, typer.Option("--no-merged", help="leave out merged/, two bytes a weight of the base")
+    ] = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override configs/train.yaml")
     ] = None,
 ) -> None:
     flags = {"max_rows": max_rows, "model": model, "seed": seed}
     with explained():
-        _train(dataset, set_ or [], {k: v for k, v in flags.items() if v is not None}, output, replace)
+        given = {key: value for key, value in flags.items() if value is not None}
+        _train(dataset, set_ or [], given, output, replace, Delivery(not no_merged))
 
 
 def _train(
-    dataset: str, sets: list[str], flags: dict[str, object], output: Path | None, replace: bool
+    dataset: str,
+    sets: list[str],
+    flags: Mapping[str, object],
+    output: Path | None,
+    replace: bool,
+    delivery: Delivery,
 ) -> None:
     from train_fn.config import find_dataset, resolve_train
     from train_fn.storage import Paths
@@ -55,7 +65,7 @@ def _train(
         if not run.finished:
             execute_here(job, run)
         origin = {"study": None, "trial_id": None}
-        for line in finish(run, spec, config, inputs, paths, origin, typer.echo):
+        for line in finish(run, spec, config, inputs, paths, origin, delivery, typer.echo):
             typer.echo(line)
     where = ["--output", str(output)] if output else []
     command = shlex.join(["python", "search/tune.py", "--dataset", dataset, *where])
