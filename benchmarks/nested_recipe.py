@@ -1,8 +1,9 @@
 """The usual search: every trial of Ray Tune starts a TorchTrainer of its own, which starts a worker.
 
 As Ray's guide sets it up for Train V2 (docs.ray.io, "Hyperparameter Tuning with Ray Tune"): a driver
-function, `TuneReportCallback`, OptunaSearch, and `max_concurrent_trials` so that no more trials start than find
-room. What the worker runs is the product's own training. It keeps no W&B run, which a trial of ours does.
+function, `TuneReportCallback`, and `max_concurrent_trials` so that no more trials start than find room;
+OptunaSearch draws them. What the worker runs is the product's own training. It keeps no W&B run, which a trial
+of ours does.
 """
 
 import os

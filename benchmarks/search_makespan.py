@@ -7,9 +7,9 @@ Ours is search/tune.py as a user gives it, without a confirmation and stopping n
 recipe (benchmarks/nested_recipe.py) starts a TorchTrainer for each trial. Both run 16 trials one at a time,
 on the same rows, already tokenised, for the same steps of the same training code with the same threads.
 A trial's overhead is the whole command's seconds less those that the trainings took themselves (their steps
-and evaluations), over the trials. A search in which no trial gets on for STARVED_SECONDS is ended; its finished
-trials count, until the last of them ended. Without --rows the built-in sample; with it a set of that size is
-made.
+and evaluations), over the trials. A search in which no trial gets on for STARVED_SECONDS is ended; its
+finished trials count, until the last of them ended. Without --rows the built-in sample; with it a set of that
+size is made.
 """
 
 import argparse
