@@ -17,10 +17,11 @@ from usual_recipe import ACCUMULATION, BATCH, quantized_lora, train_usual
 
 from train_fn import loop
 from train_fn.batching import Rows, Steps, micro_batches, padded
-from train_fn.config import TrainConfig
-from train_fn.model import attach, attention_kind, compute_dtype, load_base
+from train_fn.config import SDPA, TrainConfig
+from train_fn.model import attach, compute_dtype, load_base
 from train_fn.state import TrainingData, TrainState
 from train_fn.worker import prepare_device
+from train_fn.workload import batch_tokens
 
 STEP_ROWS = BATCH * ACCUMULATION
 WARM_UP = 1  # steps: allocator, library handles, and the first fused optimiser step
@@ -68,7 +69,8 @@ class Task:
 
     def config(self, **overrides: Any) -> TrainConfig:
         """One epoch of the default configuration but for `overrides`, evaluated after the last step only."""
-        config = train_config(batch_size=STEP_ROWS, epochs=1, evaluations=1, **overrides)
+        longest = int(self.data.train.lengths.max())
+        config = train_config(batch_size=STEP_ROWS, epochs=1, evaluations=1, max_length=longest, **overrides)
         return config.on_device(self.device.type)
 
     def plan(self, config: TrainConfig) -> list[Rows]:
@@ -82,13 +84,18 @@ def product(task: Task, sort: bool = True, **overrides: Any) -> dict[str, Any]:
     config, clock = task.config(**overrides), Clock(task.device, task.steps)
     prepare_device(task.device, memory_fraction=1.0)
     base = load_base(task.folder, config, task.device)
+    config = base.resolve(config)
     detector = attach(base, config)
     learner = loop.make_learner(detector, detector.trainable(), config)
     cut = micro_batches if sort else unsorted_batches
     with patch.object(loop, "micro_batches", cut), suppress(DoneError):
         loop.train(learner, task.data, config, clock, TrainState())
     lengths = task.data.train.lengths
-    batches = [batch for step in task.plan(config) for batch in cut(step, lengths[step], config.token_budget)]
+    batches = [
+        batch
+        for step in task.plan(config)
+        for batch in cut(step, lengths[step], config.token_budget, packed=config.packed)
+    ]
     return _figures(task, config, clock, batches, learner.parameters.values())
 
 
@@ -100,20 +107,21 @@ def usual(task: Task, checkpointing: bool = True) -> dict[str, Any]:
     with suppress(DoneError):
         train_usual(model, task.data.train, rows, task.data.weights, config, clock.stepped)
     batches = np.split(rows, len(rows) // BATCH)
-    return _figures(task, config, clock, batches, (p for p in model.parameters() if p.requires_grad))
+    found = _figures(task, config, clock, batches, (p for p in model.parameters() if p.requires_grad))
+    return found | {"attention": model.config._attn_implementation}
 
 
 SIDES: dict[str, Callable[[Task], dict[str, Any]]] = {
     "ours": product,
     "ours-never-expanded": partial(product, expand_base="never"),
-    "ours-unsorted": partial(product, sort=False),
+    "ours-unsorted": partial(product, sort=False, attention=SDPA),
     "recipe": usual,
     "recipe-no-checkpointing": partial(usual, checkpointing=False),
 }
 
 
-def unsorted_batches(rows: Rows, lengths: NDArray[np.int64], budget: int) -> list[Rows]:
-    """As `micro_batches`, blind to length: rows in random order, as many as fit were each the longest."""
+def unsorted_batches(rows: Rows, lengths: NDArray[np.int64], budget: int, **_: bool) -> list[Rows]:
+    """As padded `micro_batches`, blind to length: rows in random order, as many as fit were each the longest."""
     size = max(1, budget // padded(int(lengths.max())))
     mixed = np.random.default_rng(SEED).permutation(rows)
     return np.split(mixed, range(size, len(mixed), size))
@@ -127,7 +135,7 @@ def _figures(
     timed = task.plan(config)[WARM_UP:]
     tokens = sum(int(lengths[step].sum()) for step in timed)
     seconds = np.diff(clock.times)[WARM_UP - 1 :]
-    positions = sum(len(batch) * padded(int(lengths[batch].max())) for batch in batches)
+    positions = sum(batch_tokens(task.data.train, batch, config) for batch in batches)
     dtype = compute_dtype(config.compute_dtype, task.device)
     cuda = task.device.type == "cuda"
     return {
@@ -135,7 +143,7 @@ def _figures(
         "step_seconds": seconds.round(4).tolist(),
         "tokens": tokens,
         "compute_dtype": str(dtype).removeprefix("torch."),
-        "attention": attention_kind(config.attention, task.device, dtype),
+        "attention": config.attention,
         "micro_batches": len(batches) / task.steps,
         "real_share": float(lengths.sum()) / positions,
         "trained_parameters": sum(parameter.numel() for parameter in trained),

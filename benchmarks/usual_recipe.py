@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import Trainer, TrainerCallback
 
+from train_fn.attention import attention_kind
 from train_fn.batching import PAD_MULTIPLE, Rows
-from train_fn.config import LABELS, TrainConfig, Weights
-from train_fn.model import attention_kind, compute_dtype
+from train_fn.config import FLASH, LABELS, SDPA, TrainConfig, Weights
+from train_fn.model import compute_dtype
 from train_fn.quantized import quantization
 from train_fn.tokenized import Split
 
@@ -65,7 +66,7 @@ def quantized_lora(
         quantization_config=quantization(dtype),
         dtype=dtype,
         device_map={"": device},
-        attn_implementation=attention_kind(config.attention, device, dtype),
+        attn_implementation=usual_attention(device, dtype),
     )
     model.config.pad_token_id = pad_id
     model.config.use_cache = False
@@ -80,6 +81,11 @@ def quantized_lora(
     return get_peft_model(
         prepare_model_for_kbit_training(model, use_gradient_checkpointing=checkpointing), lora
     )
+
+
+def usual_attention(device: torch.device, dtype: torch.dtype) -> str:
+    """flash-attn where it is installed, over padded rows; else SDPA."""
+    return FLASH if attention_kind("auto", device, dtype) == FLASH else SDPA
 
 
 def train_usual(

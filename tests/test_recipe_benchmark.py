@@ -47,7 +47,9 @@ def test_the_recipe_takes_the_rows_of_each_of_our_steps(task: Any, monkeypatch: 
     ours, theirs = [], []
     cut, seen = recipe_step.micro_batches, usual_recipe.example
     monkeypatch.setattr(
-        recipe_step, "micro_batches", lambda rows, *about: ours.append(rows) or cut(rows, *about)
+        recipe_step,
+        "micro_batches",
+        lambda rows, *about, **more: ours.append(rows) or cut(rows, *about, **more),
     )
     monkeypatch.setattr(usual_recipe, "example", lambda split, row: theirs.append(row) or seen(split, row))
     recipe_step.product(task)
