@@ -48,11 +48,11 @@ def logits(margin: np.ndarray) -> np.ndarray:
 
 
 def plant(folder: Path, validation: dict[str, Any], test: dict[str, Any]) -> Planted:
-    """Write predictions.parquet of these `texts`."""
+    """Write predictions.parquet of these `texts`: all rows of their splits, or the `rows` that they name."""
     splits = {"validation": validation, "test": test}
     data: Any = Planted(**{name: part["about"] for name, part in splits.items()})
     scores = {
-        name: Scores(np.arange(len(part["labels"])), logits(part["margin"]), part["labels"])
+        name: Scores(part.get("rows", np.arange(len(part["labels"]))), logits(part["margin"]), part["labels"])
         for name, part in splits.items()
     }
     write_predictions(data, scores, folder / "predictions.parquet")

@@ -172,6 +172,39 @@ def test_figures_and_their_intervals_are_those_of_the_test_rows(
     assert found.calibration["before"].log_loss == pytest.approx(found.metrics.log_loss)
 
 
+def test_copies_of_a_text_in_one_group_make_its_figures_no_surer(tmp_path: Path) -> None:
+    once = texts(200, 1)
+    nine = {name: np.repeat(once[name], 9) for name in ("margin", "labels")}
+    plant(tmp_path, texts(200, 0), {**nine, "about": once["about"].take(np.repeat(np.arange(200), 9))})
+    validation, test = read(tmp_path)
+    grouped = evaluate(validation, test, np.repeat(np.arange(200), 9), None).intervals
+    loose = evaluate(validation, test, np.arange(1800), None).intervals
+    for name, wide in grouped.items():
+        assert wide.high - wide.low > 2 * (loose[name].high - loose[name].low), name
+
+
+def test_the_groups_are_those_of_the_places_of_the_scored_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that are left out of the scores have places too."""
+    from train_fn import judged
+
+    data: Any = plant(
+        tmp_path, texts(40, 0), {**texts(40, 1), "rows": np.arange(1, 80, 2), "about": texts(80, 2)["about"]}
+    )
+    write_json(tmp_path / "metrics.json", {})
+    groups: Any = Grouped()
+    given: list[np.ndarray] = []
+
+    def seen(validation: Scored, test: Scored, group: np.ndarray, tfidf: float | None) -> Evaluation:
+        given.append(group)
+        return evaluate(validation, test, group, tfidf)
+
+    monkeypatch.setattr(judged, "evaluate", seen)
+    judge(tmp_path, data, groups)
+    assert given[0].tolist() == [(160 + row) // GROUP for row in range(1, 80, 2)]
+
+
 def test_the_temperature_of_validation_mends_test(found: Evaluation) -> None:
     before, after = found.calibration["before"], found.calibration["after"]
     assert found.temperature.value > 2
@@ -184,11 +217,11 @@ def test_what_few_texts_cannot_carry_is_refused_and_the_rest_is_judged(tmp_path:
     margin = [*np.linspace(-9, 0, 25), *np.linspace(-20, -10, 100), *np.linspace(-1, 30, 75)]
     validation = scored(margin, [HUMAN] * 125 + [AI] * 75, ["news"] * 25 + ["wiki"] * 100 + ["wiki"] * 75)
     test = scored(
-        [-0.5, -15, 5, -0.4, 20, 5, -30],
-        [HUMAN, HUMAN, AI, AI, AI, AI, HUMAN],
-        ["news", "wiki", "wiki", "news", "code", None, None],
+        [-0.5, -15, 5, -0.4, 0, 20, 5, -30],
+        [HUMAN, HUMAN, AI, AI, AI, AI, AI, HUMAN],
+        ["news", "wiki", "wiki", "news", "news", "code", None, None],
     )
-    result = evaluate(validation, test, np.arange(7), None)
+    result = evaluate(validation, test, np.arange(8), None)
     assert result.thresholds.domains["news"]["fpr_1"].margin is None
     low, high = result.operation["fpr_5"], result.operation["fpr_1"]
     assert (
@@ -199,13 +232,13 @@ def test_what_few_texts_cannot_carry_is_refused_and_the_rest_is_judged(tmp_path:
     assert (
         low.own_threshold_by_domain["code"].why == "FPR 5 % needs 20 human validation texts, but there are 0"
     )
-    assert low.own_threshold_by_domain["news"].tpr.hits == 0  # its threshold is the highest human score, 0
-    assert low.global_threshold_by_domain["news"].tpr.hits == 1  # the sixth highest of all: -1.9
+    assert low.own_threshold_by_domain["news"].tpr.hits == 1  # the text at its threshold, 0
+    assert low.global_threshold_by_domain["news"].tpr.hits == 2  # at the sixth highest of all
     assert low.global_threshold_by_domain["code"].fpr.value is None
     assert low.own_threshold.tpr is None
     assert low.own_threshold.why == "no threshold for code, texts of no domain"
     lines = lines_of(result, tmp_path)
-    assert "test       by domain, at its own: TPR 0.000 (news) to 1.000 (wiki); none for 1 of 3" in lines
+    assert "test       by domain, at its own: TPR 0.500 (news) to 1.000 (wiki); none for 1 of 3" in lines
     assert "test       by domain, at its own: TPR 1.000 (wiki) to 1.000 (wiki); none for 2 of 3" in lines
 
 
