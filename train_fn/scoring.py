@@ -90,7 +90,7 @@ class TextScorer:
             return results
         windows = cut(self._tokenizer, [rows[index].text or "" for index in good], self._max_length)
         logits = self._scorer(windows.split, np.arange(len(windows.text))).logits.astype(np.float64)
-        margins = windows.mean(logits[:, 0] - logits[:, 1])
+        margins = windows.mean(logits[:, 0] - logits[:, 1]).astype(np.float32)  # as the thresholds are
         for index, margin, count in zip(good, margins.tolist(), windows.counts.tolist(), strict=True):
             results[index] = self._result(rows[index], margin, count)
         return results
