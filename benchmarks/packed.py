@@ -91,11 +91,10 @@ class Pack(nn.Module):
         return Pack(self._base, trials)
 
     def forward(self, input_ids: Tensor, last: Tensor) -> list[Tensor]:
-        """Each trial's logits [batch, 2]; input_ids [batch, length] and last [batch] as Detector takes them."""
+        """Each trial's logits [texts, 2]; input_ids [texts, length] and last [texts] as Detector takes them."""
         count = len(self.trials)
         hidden = self.body(input_ids=input_ids.repeat(count, 1)).last_hidden_state
-        pooled = hidden[torch.arange(len(hidden), device=last.device), last.repeat(count)]
         return [
-            head(part.to(next(head.parameters()).dtype))
-            for head, part in zip(self._heads, pooled.chunk(count), strict=True)
+            head(part.flatten(0, 1)[last].to(next(head.parameters()).dtype))
+            for head, part in zip(self._heads, hidden.chunk(count), strict=True)
         ]
