@@ -18,9 +18,9 @@ from usual_recipe import ACCUMULATION, BATCH, quantized_lora, train_usual
 from train_fn import loop
 from train_fn.batching import Rows, Steps, micro_batches, padded
 from train_fn.config import SDPA, TrainConfig
+from train_fn.memory import keep_freed_memory
 from train_fn.model import attach, compute_dtype, load_base
 from train_fn.state import TrainingData, TrainState
-from train_fn.worker import prepare_device
 from train_fn.workload import batch_tokens
 
 STEP_ROWS = BATCH * ACCUMULATION
@@ -82,7 +82,9 @@ class Task:
 def product(task: Task, sort: bool = True, **overrides: Any) -> dict[str, Any]:
     """The product's loop. Without `sort`, micro-batches are cut from rows in random order."""
     config, clock = task.config(**overrides), Clock(task.device, task.steps)
-    prepare_device(task.device, memory_fraction=1.0)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    if task.device.type == "cpu":
+        keep_freed_memory()  # as a run does
     base = load_base(task.folder, config, task.device)
     config = base.resolve(config)
     detector = attach(base, config)
