@@ -102,7 +102,7 @@ def finish(
     if not (run.folder / "lineage.json").exists():
         write_lineage(run, open_set(inputs.data).meta, config, origin)
     add_baseline(run, inputs.source, spec, config, paths, say)
-    delivered = delivery.write(run, config, inputs.data, paths, say)
+    delivered = delivery.write(run, spec, config, inputs.data, paths, say)
     hint = sync_hint(run.logs)
     lines = [*summary(run), *delivered, *premium_lines(run, paths)]
     return [*lines, *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]
