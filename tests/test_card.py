@@ -82,14 +82,10 @@ def test_the_header_says_what_the_hub_asks_and_names_only_what_is_there(run: Run
     assert header["license"] == "mit"
     assert "base_model" not in header
     assert "datasets" not in header
-    change(
-        run,
-        "lineage.json",
-        model="Qwen/Qwen3-0.6B",
-        dataset={**read_json(run.folder / "lineage.json")["dataset"]},
-    )
+    change(run, "lineage.json", model="Qwen/Qwen3-0.6B", model_revision="1234abcd")
     write_card(run, PUBLIC, None)
-    header, _ = card(run)
+    header, page = card(run)
+    assert " at revision 1234abcd, fine-tuned" in page
     assert (header["base_model"], header["datasets"]) == ("Qwen/Qwen3-0.6B", ["owner/set"])
     (result,) = header["model-index"][0]["results"]
     assert (result["dataset"]["type"], result["dataset"]["split"]) == ("owner/set", "test")

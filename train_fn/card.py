@@ -104,7 +104,7 @@ def _body(run: RunFolder, lineage: Mapping[str, Any], license: str | None) -> st
         reason=lineage.get("reason", "").replace(model, base),
         train=train,
         settings=yaml.safe_dump(train, sort_keys=False).rstrip(),
-        audit=[line[9:] for line in short_lines(audit)],
+        audit=[line[9:] for line in short_lines(audit) if not line.startswith("audit")],
         leaks=audit.leaks,
         merged=_read(run, f"{MERGED}/{AGREEMENT}"),
         evaluated=(run.folder / "evaluation.json").exists(),

@@ -10,7 +10,8 @@ print(detector("The text to judge."))"""
 
 TEMPLATE = """# {{ name }}
 
-Tells text written by an AI from text written by a person: {{ base }}, fine-tuned in 4 bits with LoRA on the
+Tells text written by an AI from text written by a person: {{ base }}\
+{{ " at revision " ~ lineage.model_revision if lineage.model_revision }}, fine-tuned in 4 bits with LoRA on the
 data set {{ data.name }}. The score of a text is P(AI_Generated), from 0 to 1.
 
 ## Use
@@ -22,9 +23,10 @@ In this folder:
 {{ use }}
 ```
 
-`merged/` needs Transformers alone: LoRA, added to the 4-bit base that it was trained on and rounded to bf16. On
-{{ merged.rows }} validation rows its logits differ from the adapter's by at most
-{{ "%.2g" % merged.rounded.largest }}.
+`merged/` needs Transformers alone: LoRA, added to the 4-bit base that it was trained on and rounded to bf16. Its
+logits differ from the adapter's by at most {{ "%.2g" % merged.rounded.largest }}, on {{ merged.rows }} validation
+rows.
+
 {% endif %}
 `adapter/` holds LoRA and the head, for PEFT's `AutoPeftModelForSequenceClassification` on the base in 4 bits.
 Texts longer than {{ train.max_length }} tokens are cut.
@@ -95,14 +97,12 @@ Study {{ lineage.study }}, trial {{ lineage.trial }}: {{ reason }}
 {% endif %}
 ## Compute
 
-- {{ "%.1f" % (result.seconds / 60) }} minutes of training on {{ facts.ranks }} x {{ facts.device }}, in
-  {{ facts.dtype }}, with {{ facts.attention }} attention
+- {{ "%.1f" % (result.seconds / 60) }} minutes of training on {{ facts.ranks }} x {{ facts.device }}
+- in {{ facts.dtype }}, with {{ facts.attention }} attention
 {% if sittings %}
 - {{ "%.1f" % (sittings.values() | sum / 60) }} minutes altogether
 {% endif %}
-{% for name, version in lineage.versions.items() %}
-- {{ name }} {{ version }}
-{% endfor %}
+- {{ lineage.versions.items() | map("join", " ") | join(", ") }}
 
 ## Limits
 
