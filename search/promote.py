@@ -11,7 +11,7 @@ import typer
 
 from search.order import LearningRate, Order
 from train_fn.cli import explained, new_app, run_app
-from train_fn.delivery import Delivery
+from train_fn.delivery import Delivery, License, NoMerged
 
 if TYPE_CHECKING:
     from search.choice import Choice
@@ -47,9 +47,8 @@ def promote(
     decontaminate: Annotated[
         bool, typer.Option("--decontaminate", help="score without rows that the search trained on")
     ] = False,
-    no_merged: Annotated[
-        bool, typer.Option("--no-merged", help="leave out merged/, two bytes a weight of the base")
-    ] = False,
+    no_merged: NoMerged = False,
+    license_: License = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say how long it would take, and stop")] = False,
     price_per_hour: Annotated[
         float | None, typer.Option(help="of a GPU, or of a machine without one: say the cost")
@@ -64,7 +63,7 @@ def promote(
     with explained():
         from search.foresee import Request
 
-        request, delivery = Request(dry_run, price_per_hour), Delivery(not no_merged)
+        request, delivery = Request(dry_run, price_per_hour), Delivery(not no_merged, license_)
         order = Order(study, trial, top, learning_rate, replace, decontaminate, request, delivery)
         flags = {"workers": workers, "max_rows": max_rows}
         _promote(dataset, best, order, model, output, set_ or [], flags)
@@ -103,7 +102,7 @@ def _promote(
     folder = RunFolder.of(paths, run_name(config.model, spec, config.splits))
     with folder.locked():
         _run(choice, spec, config, promotion, paths, order, folder)
-    typer.echo(f"next     load {folder.folder / 'adapter'} with peft.AutoPeftModelForSequenceClassification")
+    typer.echo(f"next     use it as {folder.folder / 'README.md'} says")
 
 
 def _run(

@@ -31,6 +31,7 @@ COMMANDS = {
         "--replace",
         "--decontaminate",
         "--no-merged",
+        "--license",
         "--set",
     },
     "train_fn/audit.py": {"--dataset", "--model", "--output", "--strict", "--set"},

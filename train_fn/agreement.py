@@ -24,9 +24,8 @@ ROWS = 500
 # share of its size, and the errors of many matrices, which have either sign, add as the root of their number.
 # Found: 0.09 of that for the tiny model (16 matrices, 500 rows), 0.11 for a 135M decoder (212 matrices, 60 rows).
 ROUNDING = 2.0**-8
-REORDERING = (
-    ROUNDING / 256
-)  # of sums in fp32 that are taken in another order; far above it, far below the other
+# For sums in fp32 that are taken in another order: far above what they differ by, far below one rounding.
+REORDERING = ROUNDING / 256
 
 
 class Difference(Frozen):

@@ -4,6 +4,7 @@
 the dequantised NF4 weights in fp32, and the sum is rounded once. `agreement.json` in it says what that changed.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,8 @@ def write_merged(run: RunFolder, config: TrainConfig, data: Path, paths: Paths, 
         return
     say("merging the adapter into its base, and comparing the two")
     judge = Judge(run, tokens, _padded(config, device))
-    with _full_precision():
+    # PEFT still asks Transformers for what it is about to rename.
+    with _full_precision(), warnings.catch_warnings(action="ignore", category=FutureWarning):
         model = _adapted(run, config, tokens.meta, paths, device)
         adapter = judge.logits(model)
         model = model.merge_and_unload()
@@ -80,12 +82,13 @@ def _padded(config: TrainConfig, device: torch.device) -> TrainConfig:
 
 def _adapted(run: RunFolder, config: TrainConfig, meta: Meta, paths: Paths, device: torch.device) -> Any:
     """The run's adapter on plain fp32 layers with the values of the NF4 base that it was trained on."""
-    from peft import PeftModel
-
     facts = read_json(run.folder / "facts.json")
     source = resolve_model(config.model, paths, facts["model_revision"] or config.model_revision)
     as_trained = {"compute_dtype": facts["dtype"], "expand_base": "never", "attention": SDPA}
     base = load_base(source, config.model_copy(update=as_trained), device)
+    # Not before the base is loaded: bitsandbytes, which comes with it, is told there to be quiet.
+    from peft import PeftModel
+
     plain = base.model.dequantize(torch.float32).float()
     plain.config.pad_token_id = meta.pad_token_id
     plain.config.problem_type = "single_label_classification"

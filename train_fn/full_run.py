@@ -107,7 +107,7 @@ def finish(
     if not (run.folder / EVALUATION).exists():
         say("judging the detector on the test split")
         judge(run.folder, open_set(inputs.data), find_groups(inputs.source, spec.slug, paths, say))
-    delivered = delivery.write(run, config, inputs.data, paths, say)
+    delivered = delivery.write(run, spec, config, inputs.data, paths, say)
     hint = sync_hint(run.logs)
     lines = [*summary(run), *judged_lines(run.folder), *delivered, *premium_lines(run, paths)]
     return [*lines, *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]

@@ -10,7 +10,7 @@ from typing import Any
 from train_fn.errors import InputError
 from train_fn.storage import atomic_file
 
-Line = dict[str, Any]  # row and the fields of Scored
+Line = dict[str, Any]  # row and the fields of TextScore
 Write = Callable[[list[Line]], None]
 
 

@@ -30,7 +30,7 @@ ROWS, CHARACTERS = 2048, 2_000_000
 
 
 @dataclass(frozen=True)
-class Scored:
+class TextScore:
     """The result of one text. With an `error` there is nothing else.
 
     label: the likelier class. probability: P(AI_Generated), calibrated on validation. verdict: the class at the
@@ -69,7 +69,7 @@ class TextScorer:
         scorer = Scorer(found.detector(base), pad_token_id(tokenizer), base.resolve(config))
         return cls(scorer, tokenizer, config.max_length, judge)
 
-    def score(self, texts: Sequence[str | None], domains: Sequence[str | None] = ()) -> list[Scored]:
+    def score(self, texts: Sequence[str | None], domains: Sequence[str | None] = ()) -> list[TextScore]:
         """The result of each text, in their order; of a text that cannot be scored, an error in words.
 
         domains: each text's, for its own threshold; none of them, or one a text.
@@ -78,13 +78,13 @@ class TextScorer:
         parts = self.stream(TextRow(text, domain) for text, domain in pairs)
         return [result for part in parts for _, result in part]
 
-    def stream(self, rows: Iterable[TextRow]) -> Iterator[list[tuple[TextRow, Scored]]]:
+    def stream(self, rows: Iterable[TextRow]) -> Iterator[list[tuple[TextRow, TextScore]]]:
         """The rows with their results, in their order, some thousand at a time: never all in memory."""
         for part in _parts(rows):
             yield list(zip(part, self._score(part), strict=True))
 
-    def _score(self, rows: list[TextRow]) -> list[Scored]:
-        results = [Scored(error=row.error or problem(row.text)) for row in rows]
+    def _score(self, rows: list[TextRow]) -> list[TextScore]:
+        results = [TextScore(error=row.error or problem(row.text)) for row in rows]
         good = [index for index, result in enumerate(results) if not result.error]
         if not good:
             return results
@@ -95,13 +95,13 @@ class TextScorer:
             results[index] = self._result(rows[index], margin, count)
         return results
 
-    def _result(self, row: TextRow, margin: float, windows: int) -> Scored:
+    def _result(self, row: TextRow, margin: float, windows: int) -> TextScore:
         found = self.judge.verdict(margin, row.domain)
         share = foreign_share(row.text or "")
         foreign = (
             f"{share:.0%} of the letters are not Latin: unless the run trained on such, this means little"
         )
-        return Scored(
+        return TextScore(
             label=LABELS[0] if margin >= 0 else LABELS[1],
             probability=self.judge.probability(margin),
             verdict=found.verdict,

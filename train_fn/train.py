@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from train_fn.cli import explained, new_app, run_app
-from train_fn.delivery import Delivery
+from train_fn.delivery import Delivery, License, NoMerged
 
 app = new_app()
 
@@ -26,9 +26,8 @@ def train(
     replace: Annotated[
         bool, typer.Option("--replace", help="discard a run there that is finished or has other settings")
     ] = False,
-    no_merged: Annotated[
-        bool, typer.Option("--no-merged", help="leave out merged/, two bytes a weight of the base")
-    ] = False,
+    no_merged: NoMerged = False,
+    license_: License = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override configs/train.yaml")
     ] = None,
@@ -36,7 +35,7 @@ def train(
     flags = {"max_rows": max_rows, "model": model, "seed": seed}
     with explained():
         given = {key: value for key, value in flags.items() if value is not None}
-        _train(dataset, set_ or [], given, output, replace, Delivery(not no_merged))
+        _train(dataset, set_ or [], given, output, replace, Delivery(not no_merged, license_))
 
 
 def _train(
