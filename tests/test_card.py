@@ -120,6 +120,9 @@ def test_the_page_says_how_good_it_is_on_what_data_and_with_which_settings(run: 
 
 
 def test_what_a_run_does_not_have_is_left_out_and_what_it_has_is_told(run: RunFolder) -> None:
+    for name in ("thresholds.json", "evaluation.json"):
+        (run.folder / name).unlink()
+    write_card(run, SPEC, None)
     _, page = card(run)
     for title in ("## Thresholds", "## Search", "evaluation.json"):
         assert title not in page
