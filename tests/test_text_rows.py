@@ -22,14 +22,6 @@ ROWS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _same_limit() -> Iterator[None]:
-    """The longest field that the csv module takes is one number for the process."""
-    limit = csv.field_size_limit()
-    yield
-    csv.field_size_limit(limit)
-
-
 def lines(*values: Any) -> str:
     return "".join(json.dumps(value) + "\n" for value in values)
 
@@ -157,6 +149,15 @@ def test_columns_that_are_not_there_or_hold_no_strings_are_refused(tmp_path: Pat
     assert [row.error or row.text for row in read_rows(file, Columns("word"))] == ["a", "the text is null"]
 
 
+@pytest.fixture
+def _own_limit() -> Iterator[None]:
+    """The limit of csv's fields is the process's."""
+    before = csv.field_size_limit()
+    yield
+    csv.field_size_limit(before)
+
+
+@pytest.mark.usefixtures("_own_limit")
 def test_a_quote_that_never_ends_is_named_by_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from train_fn.errors import InputError
 
-LONGEST = 5_000_000  # characters of one text, a long book; its windows take some 500 MB
+LONGEST = 5_000_000  # characters of one text, a long book; its windows take some 800 MB
 LONGEST_LINE = 1 << 26  # bytes: such a text in JSON, most of it escaped
 DOMAINS = ("domain_name", "domain")  # as the training data call it
 PARQUET_ROWS = 256  # a batch

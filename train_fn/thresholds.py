@@ -44,7 +44,7 @@ class Thresholds(Frozen):
     version: Literal[1] = 1
     score: str = "AI logit less human logit"
     rule: str = "AI_Generated when the score is at least the threshold"
-    temperature: float
+    temperature: float = Field(gt=0)
     everywhere: Points = Field(validation_alias="global", serialization_alias="global")
     domains: dict[str, Points]
 
