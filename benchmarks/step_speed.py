@@ -5,7 +5,7 @@ import gc
 import itertools
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -27,15 +27,16 @@ WARM_UP = 2  # steps: allocator, library handles, and the first fused optimiser 
 CEILING_SIZE = {"cuda": 8192, "cpu": 1024}  # of a square bf16 product that fills the device
 
 
-def measure(folder: str, workload: Workload, device: torch.device) -> dict[str, Any]:
-    """Time optimiser steps as a run takes them: dropout on, tf32 for what is fp32."""
+def measure(folder: str, workload: Workload, device: torch.device, kinds: Collection[str]) -> dict[str, Any]:
+    """Time steps with these kinds of attention as a run takes them: dropout on, tf32 for what is fp32."""
     torch.backends.cuda.matmul.allow_tf32 = True
     count = workload.batch_size * (WARM_UP + workload.steps)
     lengths = random_lengths(count, workload.mean_length, workload.max_length, SEED)
     data = random_data(lengths, workload.shape["vocab_size"], SEED)
     ceiling, flops = _ceiling(device), 4 * linear_weights(workload.shape)
     rows = []
-    for (expand, attention), budget in itertools.product(SETTINGS, workload.budgets):
+    settings = [setting for setting in SETTINGS if setting[-1] in kinds]
+    for (expand, attention), budget in itertools.product(settings, workload.budgets):
         config = train_config(
             expand_base=expand,
             attention=attention,
