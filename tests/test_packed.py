@@ -29,6 +29,8 @@ TOLERANCE = {"float32": 1e-5, "bfloat16": 1e-2}
 PLAIN_BUDGETS = {"float32": (BUDGET, BUDGET // 4), "bfloat16": (BUDGET // 4,)}
 STEPS = 8
 
+pytestmark = pytest.mark.slow  # of a study, not of what users run
+
 
 @pytest.fixture(autouse=True)
 def _benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ def task(small_model: Path) -> Iterator[Any]:
     return Task.of(str(small_model), MAX_LENGTH, "cpu", steps=1)
 
 
+@pytest.mark.slow
 def test_every_side_takes_the_same_tokens_in_steps_and_trains_the_same_parameters(task: Any) -> None:
     from recipe_step import SIDES
 
@@ -40,6 +41,7 @@ def test_every_side_takes_the_same_tokens_in_steps_and_trains_the_same_parameter
     assert found["ours-unsorted"]["real_share"] < found["ours"]["real_share"]
 
 
+@pytest.mark.slow
 def test_the_recipe_takes_the_rows_of_each_of_our_steps(task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import recipe_step
     import usual_recipe
