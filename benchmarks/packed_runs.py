@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 from packed import Pack, Trial
-from step_check import Quiet
 from torch import Tensor, nn
 
 from train_fn.batching import Rows, Steps, collate, micro_batches
-from train_fn.loop import train
+from train_fn.loop import Quiet, train
 from train_fn.loss import weight_sum, weighted_loss
 from train_fn.schedule import learning_rate_at
 from train_fn.state import TrainingData, TrainState

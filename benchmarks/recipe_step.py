@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from qwen3 import FULL, random_data, random_lengths, train_config
-from step_check import SEED, Quiet
+from step_check import SEED
 from usual_recipe import ACCUMULATION, BATCH, quantized_lora, train_usual
 
 from train_fn import loop
 from train_fn.batching import Rows, Steps, micro_batches, padded
 from train_fn.config import SDPA, TrainConfig
+from train_fn.loop import Quiet
 from train_fn.memory import keep_freed_memory
 from train_fn.model import attach, compute_dtype, load_base
 from train_fn.state import TrainingData, TrainState

@@ -9,7 +9,7 @@ from qwen3 import Workload, random_data, random_lengths, train_config
 from train_fn.batching import padded
 from train_fn.config import TrainConfig
 from train_fn.expanded import ExpandedLinear4bit
-from train_fn.loop import step_gradient
+from train_fn.loop import Quiet, step_gradient
 from train_fn.model import Base, attach, load_base
 from train_fn.quantized import quantized_layers
 from train_fn.state import TrainingData
@@ -19,22 +19,6 @@ ROWS = 8
 # Relative norms. In fp32 only the order of sums differs. bf16 rounds every activation of 28 layers to 8 bits: the
 # gradient was 1.8e-2 off on a CPU.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
-
-
-class Quiet:
-    """The loop's events, unheard."""
-
-    def micro_batch(self, rows: int) -> None:
-        """Nothing."""
-
-    def stepped(self, *about: Any) -> None:
-        """Nothing."""
-
-    def evaluated(self, *about: Any) -> None:
-        """Nothing."""
-
-    def shrunk(self, *about: Any) -> None:
-        """Nothing."""
 
 
 def check(

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from qwen3 import Workload, linear_weights, random_data, random_lengths, train_config
-from step_check import SEED, Quiet
+from step_check import SEED
 from step_profile import costs
 from torch import nn
 
 from train_fn.batching import Rows, micro_batches
 from train_fn.config import TrainConfig
-from train_fn.loop import Learner, make_learner, step_gradient
+from train_fn.loop import Learner, Quiet, make_learner, step_gradient
 from train_fn.model import attach, load_base
 from train_fn.state import TrainingData
 from train_fn.workload import batch_tokens

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from training import Caller, Nobody, adapter, equal, load, settings, training_of
+from training import Caller, adapter, equal, load, settings, training_of
 
 from train_fn.evaluation import Scorer
 from train_fn.fitting import PLAN, SHARE, largest
-from train_fn.loop import make_learner, train
+from train_fn.loop import Quiet, make_learner, train
 from train_fn.model import Detector, attach
 from train_fn.state import TrainState
 from train_fn.storage import read_json, write_json
@@ -97,10 +97,10 @@ def test_with_several_ranks_all_start_again_with_what_was_kept(
     data, detector = training_of(tokens, config), attach(load(small_model), config)
     learner = make_learner(detector, detector.trainable(), config)
     kept: list[int] = []
-    monkeypatch.setattr(Nobody, "shrunk", lambda self, tokens: kept.append(tokens))
+    monkeypatch.setattr(Quiet, "shrunk", lambda self, tokens: kept.append(tokens))
     monkeypatch.setattr("train_fn.loop.ranks", lambda: (0, 2))
     with bounded(monkeypatch, 600), pytest.raises(torch.OutOfMemoryError):
-        train(learner, data, config, Nobody(), TrainState())
+        train(learner, data, config, Quiet(), TrainState())
     assert kept == [1024]
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from training import Nobody, distance, load, settings, training_of
+from training import distance, load, settings, training_of
 
 from train_fn.evaluation import Scorer
-from train_fn.loop import make_learner, train
+from train_fn.loop import Quiet, make_learner, train
 from train_fn.loss import NonFiniteLossError
 from train_fn.model import Detector, attach
 from train_fn.schedule import evaluation_points, learning_rate_at
@@ -59,7 +59,7 @@ def test_there_is_an_evaluation_at_the_end_and_progress_rises(total: int) -> Non
     assert points[total] == 100
 
 
-class Listener(Nobody):
+class Listener(Quiet):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
@@ -152,6 +152,6 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_it_reaches_the_weights(
         parameters[name].view(-1)[0] = math.inf
     before = {key: p.detach().clone() for key, p in parameters.items()}
     with pytest.raises(NonFiniteLossError, match="at step 0"):
-        train(make_learner(detector, parameters, config), data, config, Nobody(), state)
+        train(make_learner(detector, parameters, config), data, config, Quiet(), state)
     assert state.step == 0
     assert all(torch.equal(before[key], p) for key, p in parameters.items())

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from train_fn.batching import collate
 from train_fn.config import TrainConfig
 from train_fn.job import Kind
-from train_fn.loop import make_learner, step_gradient
+from train_fn.loop import Quiet, make_learner, step_gradient
 from train_fn.model import Base, Detector, attach, load_base
 from train_fn.rows import training_data
 from train_fn.state import TrainingData
@@ -83,22 +83,6 @@ def distance(one: Tensors, other: Tensors) -> float:
     return float((difference / sum(tensor.double().square().sum() for tensor in one.values())).sqrt())
 
 
-class Nobody:
-    """Events that nobody hears."""
-
-    def micro_batch(self, rows: int) -> None:
-        pass
-
-    def stepped(self, *_: Any) -> None:
-        pass
-
-    def evaluated(self, *_: Any) -> None:
-        pass
-
-    def shrunk(self, tokens: int) -> None:
-        pass
-
-
 def bent(base: Base, config: TrainConfig) -> Detector:
     """A detector whose lora_B are not zero, so that every lora_A has a gradient too."""
     detector = attach(base, config)
@@ -115,7 +99,7 @@ def gradient(detector: Detector, data: TrainingData, rows: Any, config: TrainCon
     detector.zero_grad(set_to_none=True)
     detector.train()
     model = make_learner(detector, detector.trainable(), config).model
-    step_gradient(model, data, np.asarray(rows), config, Nobody())
+    step_gradient(model, data, np.asarray(rows), config, Quiet())
     return {name: p.grad.clone() for name, p in detector.trainable().items() if p.grad is not None}
 
 

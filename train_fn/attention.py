@@ -6,6 +6,7 @@ causal attention inside each text; torch's SDPA, text by text, is the reference 
 
 import inspect
 import logging
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -120,7 +121,7 @@ def _kernel(
     """Torch's own kernel: [tokens, heads, width] each, the texts between `offsets` [texts + 1]."""
     from torch.nn.attention.varlen import varlen_attn
 
-    known = inspect.signature(varlen_attn).parameters  # they differ from torch 2.10 to 2.13
+    known = _parameters(varlen_attn)
     options: dict[str, Any] = {"is_causal": True}
     if "window_size" in known:
         options = {"window_size": (-1 if window is None else window - 1, 0)}
@@ -131,6 +132,13 @@ def _kernel(
         key, value = (part.repeat_interleave(groups, dim=1) for part in (key, value))
     found: Any = varlen_attn(query, key, value, offsets, offsets, longest, longest, scale=scale, **options)
     return found  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=1)
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    """The names of a function's parameters; those of the kernel differ from torch 2.10 to 2.13. Asked for at every
+    layer, so once."""
+    return frozenset(inspect.signature(function).parameters)
 
 
 def _reference(

@@ -38,6 +38,22 @@ class Events(Protocol):
         """Called when a micro-batch did not fit into the memory: from now on they have at most `tokens`."""
 
 
+class Quiet:
+    """The Events of a loop that nobody follows."""
+
+    def micro_batch(self, rows: int) -> None:
+        """Nobody stops it."""
+
+    def stepped(self, state: TrainState, total: int, values: Mapping[str, float]) -> None:
+        """Nobody watches."""
+
+    def evaluated(self, state: TrainState, row: Row) -> None:
+        """Nobody watches."""
+
+    def shrunk(self, tokens: int) -> None:
+        """Nobody keeps it."""
+
+
 @dataclass(frozen=True)
 class Learner:
     """What is trained: the module, its trainable parameters by name, and their optimiser."""

@@ -21,7 +21,7 @@ from train_fn.config import TrainConfig
 from train_fn.evaluation import EVAL_BUDGET, Scorer
 from train_fn.fitting import fit
 from train_fn.job import Job, cause_of
-from train_fn.loop import Learner, make_learner, step_gradient
+from train_fn.loop import Learner, Quiet, make_learner, step_gradient
 from train_fn.measured import ASKED, FAILED, FOUND, Measured, Pace, ProbeJob
 from train_fn.model import Detector, attach
 from train_fn.results import Result, deliver
@@ -34,22 +34,6 @@ from train_fn.workload import batch_tokens, batch_width, eval_tokens, sampled_ba
 
 GROUPS = 4  # of micro-batches by length, each with about as many tokens
 BATCHES = 3  # of a group, evenly over it
-
-
-class Quiet:
-    """The Events of a loop that nobody follows."""
-
-    def micro_batch(self, rows: int) -> None:
-        """Nobody stops it."""
-
-    def stepped(self, state: TrainState, total: int, values: object) -> None:
-        """Nobody watches."""
-
-    def evaluated(self, state: TrainState, row: object) -> None:
-        """Nobody watches."""
-
-    def shrunk(self, tokens: int) -> None:
-        """It fits, or the probe says that it does not."""
 
 
 def measure(job: ProbeJob) -> Measured:

@@ -31,7 +31,7 @@ from train_fn.model import Base, attach, load_base
 from train_fn.monitor import Monitor, StoppedError
 from train_fn.progress import file_progress, no_progress
 from train_fn.results import Result, deliver
-from train_fn.rows import SEED, rows_of
+from train_fn.rows import SEED, training_data
 from train_fn.state import Row, TrainingData, TrainState
 from train_fn.storage import write_json
 
@@ -107,7 +107,7 @@ def execute(job: Job, monitor: Monitor, device: torch.device) -> None:
     config = fit(job, base, base.resolve(job.train))
     detector = attach(base, config)
     learner = make_learner(detector, detector.trainable(), config)
-    training = rows_of(job, config, data)
+    training = training_data(config, data, job.kind, left_out_file(job.folder))
     score = Scorer(learner.model, training.pad_id, config, monitor.micro_batch)
     threads = torch.get_num_threads()
     try:
