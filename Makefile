@@ -7,8 +7,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Set in many containers; every process of Ray would then compile all that it imports, 10 s each.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help sample test test-slow lint
+.PHONY: help sample test test-slow lint bench
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +18,7 @@ help:
 	@echo "make test       install, lint, run the tests"
 	@echo "make test-slow  install, run the tests that take minutes"
 	@echo "make lint       install, ruff and mypy"
+	@echo "make bench      install, the measurements that take minutes on a CPU"
 
 # The sample needs no account: a W&B login that happens to be there stays unused unless WANDB_MODE says so.
 sample: export WANDB_MODE ?= offline
@@ -38,6 +41,19 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 # Not compiled: bytecode for all of the packages takes a minute, for what is imported seconds, at its first import.
+# All of them, whatever the first says; 1 in the end where a target was missed. benchmarks/README.md has the others.
+bench: $(INSTALLED)
+	@status=0; \
+	PYTHON=$(BIN)/python benchmarks/gpu.sh --device cpu --small || status=1; \
+	for words in \
+	    "train_step.py --pair --steps 2 --repeats 3" \
+	    "two_ranks.py" \
+	    "packed_trials.py --steps 10 --repeats 5" \
+	    "trial_overhead.py" \
+	    "search_makespan.py --trials 4" \
+	    "data_scale.py --rows 10000"; \
+	do echo "python benchmarks/$$words"; $(BIN)/python benchmarks/$$words || status=1; done; exit $$status
+
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
 	echo "error: Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is not one; name it: make PYTHON=python3.12" >&2; \

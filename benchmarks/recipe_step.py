@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from qwen3 import FULL, random_data, random_lengths, train_config
 from step_check import SEED
+from step_profile import StepProfile
 from usual_recipe import ACCUMULATION, BATCH, quantized_lora, train_usual
 
 from train_fn import loop
@@ -26,6 +27,7 @@ from train_fn.workload import batch_tokens
 
 STEP_ROWS = BATCH * ACCUMULATION
 WARM_UP = 1  # steps: allocator, library handles, and the first fused optimiser step
+PROFILED = 1  # steps after the timed ones
 
 
 class DoneError(Exception):
@@ -34,19 +36,26 @@ class DoneError(Exception):
 
 @dataclass
 class Clock(Quiet):
-    """Reads the time after each of `steps` steps, when the device has nothing left to do."""
+    """Reads the time after each step, when the device has nothing left to do; the last of `steps` is profiled."""
 
     device: torch.device
     steps: int
     times: list[float] = field(default_factory=list)
+    costs: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._profile = StepProfile(self.device)
 
     def stepped(self, *about: Any) -> None:
         """A step was taken. Raises DoneError after the last, so that no evaluation follows."""
+        if len(self.times) == self.steps - PROFILED:
+            self.costs = self._profile.end()
+            raise DoneError
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self.times.append(time.perf_counter())
-        if len(self.times) == self.steps:
-            raise DoneError
+        if len(self.times) == self.steps - PROFILED:
+            self._profile.start()
 
 
 @dataclass(frozen=True)
@@ -60,13 +69,14 @@ class Task:
 
     @classmethod
     def of(cls, folder: str, max_length: int, device: str, steps: int) -> "Task":
-        """Rows for `steps` timed steps and the warm-up; the share of texts cut at `max_length` is RAID's."""
+        """Rows for `steps` timed steps and those beside them; the share of texts cut at `max_length` is RAID's."""
         from transformers import AutoConfig
 
         mean = FULL.mean_length * max_length / FULL.max_length
-        lengths = random_lengths(STEP_ROWS * (WARM_UP + steps), mean, max_length, SEED)
+        steps += WARM_UP + PROFILED
+        lengths = random_lengths(STEP_ROWS * steps, mean, max_length, SEED)
         data = random_data(lengths, AutoConfig.from_pretrained(folder).vocab_size, SEED)
-        return cls(folder, data, torch.device(device), WARM_UP + steps)
+        return cls(folder, data, torch.device(device), steps)
 
     def config(self, **overrides: Any) -> TrainConfig:
         """One epoch of the default configuration but for `overrides`, evaluated after the last step only."""
@@ -135,7 +145,7 @@ def _figures(
 ) -> dict[str, Any]:
     """Real tokens a second over the timed steps, and what decided it."""
     lengths = task.data.train.lengths
-    timed = task.plan(config)[WARM_UP:]
+    timed = task.plan(config)[WARM_UP:-PROFILED]
     tokens = sum(int(lengths[step].sum()) for step in timed)
     seconds = np.diff(clock.times)[WARM_UP - 1 :]
     positions = sum(batch_tokens(task.data.train, batch, config) for batch in batches)
@@ -151,5 +161,6 @@ def _figures(
         "real_share": float(lengths.sum()) / positions,
         "trained_parameters": sum(parameter.numel() for parameter in trained),
         "threads": torch.get_num_threads(),
+        "costs": clock.costs,
         "peak_device_bytes": torch.cuda.max_memory_allocated(task.device) if cuda else None,
     }

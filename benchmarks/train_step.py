@@ -1,39 +1,46 @@
 """The training step against the usual recipe's, in real (not padding) tokens a second:
 
-    python benchmarks/recipe_speed.py --model tiny
-    python benchmarks/recipe_speed.py --model FOLDER --max-length 128 --steps 2
+    python benchmarks/train_step.py --model tiny
+    python benchmarks/train_step.py --model FOLDER --max-length 128 --steps 1
 
 The usual recipe is transformers' Trainer with a weighted loss, bitsandbytes' NF4, PEFT, and batches of 32
 padded texts in random order, 8 to a step. Both take the same steps of the same rows with the same threads.
 Every side runs in a fresh process, the sides in turn and every other round backwards, so that what slows the
 machine down slows all of them; ratios are taken within a round. Three more sides say where the difference
 comes from: the base expanded at every product, micro-batches cut without sorting by length, and the recipe
-without the gradient checkpointing that prepare_model_for_kbit_training switches on.
+without the gradient checkpointing that prepare_model_for_kbit_training switches on. One more step of each side
+is profiled.
 """
 
 import argparse
 import json
-import math
 import os
 import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from processes import watched
 from record import RESULTS, slug, write_result
+from rounds import LEVEL, Run, measure, rates, ratio
 
 TARGET = {"cpu": 1.5, "cuda": 4.0}  # times the usual recipe's tokens a second
-LEVEL = 0.9
-STEADY = ("compute_dtype", "attention", "threads", "micro_batches", "real_share", "trained_parameters")
+STEADY = (
+    "compute_dtype",
+    "attention",
+    "threads",
+    "micro_batches",
+    "real_share",
+    "trained_parameters",
+    "costs",
+)
 # Huge pages and threads that wait, as the product's commands set them: for all sides alike.
 ENVIRONMENT = {"THP_MEM_ALLOC_ENABLE": "1", "OMP_WAIT_POLICY": "PASSIVE", "TRANSFORMERS_VERBOSITY": "error"}
 OURS, RECIPE = "ours", "recipe"
+LARGEST = 3  # costs of a step that are named
 PASSED = ("folder", "device", "max_length", "steps")  # to the process of a side
-
-Run = dict[str, Any]
 
 
 def main() -> int:
@@ -45,12 +52,13 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as scratch:
         options.folder = model_folder(options.model, Path(scratch))
-        rounds = [measure(options, number) for number in range(options.repeats)]
+        rounds = measure(sides(options), partial(command, options), options.repeats)
     figures = summary(rounds)
     for name, side in figures["sides"].items():
         print(_line(name, side, figures["ours_against"].get(name)))
+        print("    " + ", ".join(f"{cost['name']} {cost['share']:.0%}" for cost in side["costs"][:LARGEST]))
     about = {key: getattr(options, key) for key in ("device", "max_length", "steps")}
-    name = f"recipe-speed-{slug(Path(options.model).name)}-{options.device}"
+    name = f"train-step-{slug(Path(options.model).name)}-{options.device}"
     print(write_result(options.results, name, about | figures | {"rounds": rounds}))
     return 0 if figures["ours_against"][RECIPE]["ratio"] >= TARGET[options.device] else 1
 
@@ -95,6 +103,13 @@ def model_folder(name: str, scratch: Path) -> str:
     return str(scratch / name)
 
 
+def sides(options: argparse.Namespace) -> list[str]:
+    """Their names."""
+    from recipe_step import SIDES
+
+    return [OURS, RECIPE] if options.pair else list(SIDES)
+
+
 def run_side(options: argparse.Namespace) -> None:
     """One side in this process; its figures are the last line."""
     from recipe_step import SIDES, Task
@@ -103,42 +118,24 @@ def run_side(options: argparse.Namespace) -> None:
     print(json.dumps(SIDES[options.side](task)))
 
 
-def measure(options: argparse.Namespace, number: int) -> dict[str, Run]:
-    """One round: each side once, each in a process of its own; odd rounds go backwards."""
-    from recipe_step import SIDES
-
-    found = {}
-    names = [OURS, RECIPE] if options.pair else list(SIDES)
-    for name in names[:: -1 if number % 2 else 1]:
-        words = [f"--{key.replace('_', '-')}={getattr(options, key)}" for key in PASSED]
-        told, memory = watched([sys.executable, __file__, "--side", name, *words])
-        found[name] = told | memory
-        print(f"round {number + 1}: {name:<24}{told['tokens_per_second']:>9,.0f} tokens/s", flush=True)
-    return found
+def command(options: argparse.Namespace, side: str) -> list[str]:
+    """Of the process of a side."""
+    words = [f"--{key.replace('_', '-')}={getattr(options, key)}" for key in PASSED]
+    return [sys.executable, __file__, "--side", side, *words]
 
 
 def summary(rounds: Sequence[dict[str, Run]]) -> dict[str, Any]:
     """Medians of every side, and how many times its tokens a second ours has."""
-    sides, against = {}, {}
+    found, against = {}, {}
     for name, run in rounds[0].items():
-        rates = [found[name]["tokens_per_second"] for found in rounds]
-        memory = max(found[name]["VmHWM"] for found in rounds)
-        sides[name] = {key: run[key] for key in STEADY} | {
-            "tokens_per_second": statistics.median(rates),
+        memory = max(each[name]["VmHWM"] for each in rounds)
+        found[name] = {key: run[key] for key in STEADY} | {
+            "tokens_per_second": statistics.median(rates(rounds, name)),
             "VmHWM": memory,
         }
         if name != OURS:
-            against[name] = ratio([found[OURS]["tokens_per_second"] for found in rounds], rates)
-    return {"sides": sides, "ours_against": against, "level": LEVEL}
-
-
-def ratio(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
-    """The geometric mean of paired ratios, and its interval at LEVEL: Student's t over their logarithms."""
-    from scipy.stats import ttest_1samp
-
-    logs = [math.log(one / other) for one, other in zip(ours, theirs, strict=True)]
-    low, high = ttest_1samp(logs, 0).confidence_interval(LEVEL)
-    return {"ratio": math.exp(statistics.mean(logs)), "low": math.exp(low), "high": math.exp(high)}
+            against[name] = ratio(rates(rounds, OURS), rates(rounds, name))
+    return {"sides": found, "ours_against": against, "level": LEVEL}
 
 
 def _line(name: str, side: Run, against: dict[str, float] | None) -> str:

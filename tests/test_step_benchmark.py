@@ -83,7 +83,7 @@ def test_the_recipe_has_nf4_weights_in_two_quantisations_and_a_weighted_loss(tas
 
 
 def test_a_ratio_is_taken_within_each_round() -> None:
-    from recipe_speed import ratio
+    from rounds import ratio
 
     # A machine that is twice as slow in one round changes nothing.
     assert ratio([200, 100, 210], [100, 50, 105]) == pytest.approx({"ratio": 2, "low": 2, "high": 2})
@@ -96,10 +96,10 @@ def test_a_ratio_is_taken_within_each_round() -> None:
 def test_the_command_measures_both_sides_in_every_round(tmp_path: Path, small_model: Path) -> None:
     sizes = ["--pair", "--steps", "1", "--repeats", "2", "--max-length", str(MAX_LENGTH)]
     words = ["--model", str(small_model), *sizes, "--results", str(tmp_path)]
-    script = str(PROJECT / "benchmarks" / "recipe_speed.py")
+    script = str(PROJECT / "benchmarks" / "train_step.py")
     run = subprocess.run([sys.executable, script, *words], cwd=PROJECT, capture_output=True, text=True)
     assert run.returncode in (0, 1), run.stdout + run.stderr  # 1: not faster by the target
-    (file,) = tmp_path.glob("recipe-speed-qwen3-small-cpu-*.json")
+    (file,) = tmp_path.glob("train-step-qwen3-small-cpu-*.json")
     assert run.stdout.splitlines()[-1] == str(file)
     found = read_json(file)
     assert [list(each) for each in found["rounds"]] == [["ours", "recipe"], ["recipe", "ours"]]
