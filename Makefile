@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help sample test test-slow lint
+.PHONY: help sample test test-slow lint clean-runs
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test       install, lint, run the tests"
 	@echo "make test-slow  install, run the tests that take minutes"
 	@echo "make lint       install, ruff and mypy"
+	@echo "make clean-runs what may go of output, with its size; YES=1 deletes it; RUNS='NAME ...': these as a whole"
 
 # The sample needs no account: a W&B login that happens to be there stays unused unless WANDB_MODE says so.
 sample: export WANDB_MODE ?= offline
@@ -36,6 +37,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Shows; YES=1 deletes. RUNS names studies and full runs that go with their results, OUTPUT another folder.
+clean-runs: $(INSTALLED)
+	@$(BIN)/python search/clean.py $(RUNS) $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(filter 1,$(YES)),--yes)
 
 # Not compiled: bytecode for all of the packages takes a minute, for what is imported seconds, at its first import.
 $(INSTALLED): pyproject.toml constraints.txt
