@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Set in many containers; every process of Ray would then compile all that it imports, 10 s each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help sample test test-slow lint bench
+.PHONY: help sample test test-slow lint bench clean-runs
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make test-slow  install, run the tests that take minutes"
 	@echo "make lint       install, ruff and mypy"
 	@echo "make bench      install, the measurements that take minutes on a CPU"
+	@echo "make clean-runs what may go of output, with its size; YES=1 deletes it; RUNS='NAME ...': these as a whole"
 
 # The sample needs no account: a W&B login that happens to be there stays unused unless WANDB_MODE says so.
 sample: export WANDB_MODE ?= offline
@@ -40,7 +41,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Not compiled: bytecode for all of the packages takes a minute, for what is imported seconds, at its first import.
+# Shows; YES=1 deletes. RUNS names studies and full runs that go with their results, OUTPUT another folder.
+clean-runs: $(INSTALLED)
+	@$(BIN)/python search/clean.py $(RUNS) $(if $(OUTPUT),--output "$(OUTPUT)") $(if $(filter 1,$(YES)),--yes)
+
 # All of them, whatever the first says; 1 in the end where a target was missed. benchmarks/README.md has the others.
 bench: $(INSTALLED)
 	@status=0; \
@@ -54,6 +58,7 @@ bench: $(INSTALLED)
 	    "data_scale.py --rows 10000"; \
 	do echo "python benchmarks/$$words"; $(BIN)/python benchmarks/$$words || status=1; done; exit $$status
 
+# Not compiled: bytecode for all of the packages takes a minute, for what is imported seconds, at its first import.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
 	echo "error: Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is not one; name it: make PYTHON=python3.12" >&2; \

@@ -8,17 +8,28 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from train_fn.config import DatasetSpec, TrainConfig, resolve_train
 from train_fn.errors import InputError
 from train_fn.storage import CONFIGS
 from train_fn.values import Frozen, build, nearest, read_yaml
 
+
+def _address(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"auto|[^/@\s]+:[0-9]{1,5}", value):
+        raise ValueError(
+            "must be auto, or HOST:PORT of the cluster's head (no ray://, which is another protocol)"
+        )
+    return value
+
+
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 ForecastMode = Literal["auto", "always", "never"]
+# Of a running Ray cluster, from one of its own machines; None: a Ray of our own on this machine.
+Address = Annotated[str | None, AfterValidator(_address)]
 
 
 class Bounds(Frozen):
@@ -60,6 +71,7 @@ class SearchConfig(Frozen):
     confirm_seeds: int = Field(default=2, ge=0, le=100)
     time_budget: float | None = Field(default=None, gt=0, description="seconds; 8h, 90m, 1h30m are read too")
     forecast: ForecastMode = "auto"
+    address: Address = None
     gpus_per_trial: float = Field(default=1.0, gt=0, le=1)
     cpus_per_trial: int | None = Field(default=None, ge=1)
     space: SpaceConfig = SpaceConfig()

@@ -72,6 +72,8 @@ def _search(
         with study.locked():  # a probe would slow down a search at work, or drive it out of memory
             pass
     config, choose = chosen_before(study, config) if request.choose else (config, False)
+    if config.search.address:
+        return config, _elsewhere(request)
     left = _left(study, config)
     if not (left.runs(config.search) or choose):
         return config, _nothing_left(request, say, f"study {study.name}")
@@ -116,6 +118,8 @@ def foresee_promotion(
 
     if run.finished and goes_on:
         return _nothing_left(request, say, f"the run in {run.folder}")
+    if promotion.address:
+        return _elsewhere(request)
     if not request.wants(promotion.forecast, long=_long(inputs, config, 1)):
         return Foreseen()
     placed = Placed.ranks(promotion)
@@ -166,6 +170,16 @@ def _measured(
             ) from error
         say(f"warning  no forecast, for its probe failed: {ascii_line(str(error))}")
         return None
+
+
+def _elsewhere(request: Request) -> Foreseen:
+    """A probe measures this machine, and those of a cluster may be others."""
+    if request.dry_run or request.price_per_hour is not None:
+        raise InputError(
+            "--dry-run and --price-per-hour measure the machine that they run on, so --address must not be given "
+            "with them; ask without it, on a machine such as those of the cluster"
+        )
+    return Foreseen()
 
 
 def _nothing_left(request: Request, say: Say, what: str) -> Foreseen:

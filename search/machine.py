@@ -1,11 +1,12 @@
-"""The machine a search runs on: a Ray of its own, and how many trials fit on it at once."""
+"""The machines a search runs on, this one or a cluster's: a Ray, and how many trials fit on them at once."""
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from search.cluster import each_machine, join
 from search.config import SearchConfig
 
 ENVIRONMENT = {
@@ -18,10 +19,12 @@ ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # and nobody would read Tune's snapshots
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
-CHOICES = {
+CHOICES = {  # of a Ray of our own; a cluster has made its own
     "RAY_AUTH_MODE": "disabled",  # else a local cluster turns token auth on for every later `ray start`
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+
+Machines = Sequence[Mapping[str, float]]  # the Ray resources of each machine
 
 
 @dataclass(frozen=True)
@@ -33,41 +36,64 @@ class Slots:
 
 
 @contextmanager
-def local_ray() -> Iterator[dict[str, float]]:
-    """A Ray of our own on this machine, ended with the block; yields its resources."""
+def some_ray(address: str | None) -> Iterator[Machines]:
+    """A Ray of our own on this machine, ended with the block, or the cluster at `address`, left with it.
+
+    Yields the resources of each machine. Raises InputError when the cluster cannot be joined.
+    """
     for key, value in ENVIRONMENT.items():
         os.environ[key] = value
-    for key, value in CHOICES.items():
-        os.environ.setdefault(key, value)
     # A launcher's variables would make every trial wait for ranks that do not exist.
     for key in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         os.environ.pop(key, None)
     import ray
 
-    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the view says what went wrong with a trial
     try:
-        yield ray.cluster_resources()
+        if address is None:
+            _start()
+        else:
+            join(address, ENVIRONMENT)
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the view says what went wrong with a trial
+        yield each_machine()
     finally:
         ray.shutdown()
 
 
-def expected_resources() -> dict[str, float]:
+def _start() -> None:
+    import ray
+
+    for key, value in CHOICES.items():
+        os.environ.setdefault(key, value)
+    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+
+
+def expected_machines() -> Machines:
     """What a Ray of our own will find on this machine, without starting one."""
     from ray._private.utils import get_num_cpus  # in a container its share of the cores, not the machine's
 
     from train_fn.hardware import gpu_names
 
-    return {"CPU": float(get_num_cpus()), "GPU": float(len(gpu_names()))}
+    return [{"CPU": float(get_num_cpus()), "GPU": float(len(gpu_names()))}]
 
 
-def slots_of(search: SearchConfig, machine: Mapping[str, float]) -> Slots:
-    """How the machine is shared out: by GPUs where there are any, else by cores; at least one slot."""
-    cpus, gpus = int(machine.get("CPU", 1)), machine.get("GPU", 0.0)
+def workers_of(machines: Machines) -> tuple[list[int], list[int]]:
+    """The CPU cores and the GPUs of each machine that takes work: those with a GPU where there are any."""
+    used = [machine for machine in machines if machine.get("GPU", 0) >= 1] or machines
+    return [int(machine.get("CPU", 1)) for machine in used], [int(machine.get("GPU", 0)) for machine in used]
+
+
+def slots_of(search: SearchConfig, machines: Machines) -> Slots:
+    """How the machines are shared out: by GPUs where there are any, else by cores; at least one slot.
+
+    A trial has as many cores on one machine as on another, for their number decides its last bits.
+    """
+    cpus, gpus = workers_of(machines)
     # A trial's share must lie on one GPU: 2 GPUs at 0.4 hold 4 trials, not 5.
-    wanted = int(gpus) * int(1 / search.gpus_per_trial + 1e-9) if gpus else 1
-    share = min(search.cpus_per_trial or max(1, cpus // wanted), cpus)
-    fit = max(1, cpus // share)
-    if gpus:
-        return Slots(min(wanted, fit), {"CPU": float(share), "GPU": search.gpus_per_trial})
-    return Slots(fit, {"CPU": float(share)})
+    wanted = [count * int(1 / search.gpus_per_trial + 1e-9) for count in gpus]
+    even = min(max(1, cores // (most or 1)) for cores, most in zip(cpus, wanted, strict=True))
+    share = min(search.cpus_per_trial or even, max(cpus))
+    fit = [cores // share for cores in cpus]
+    if any(gpus):
+        count = sum(map(min, wanted, fit))
+        return Slots(max(1, count), {"CPU": float(share), "GPU": search.gpus_per_trial})
+    return Slots(max(1, sum(fit)), {"CPU": float(share)})

@@ -37,6 +37,7 @@ def promote(
     learning_rate: Annotated[
         LearningRate, typer.Option(help="keep the trial's, or move it to the longer run")
     ] = LearningRate.COPY,
+    address: Annotated[str | None, typer.Option(help="of a Ray cluster: auto, HOST:PORT [none]")] = None,
     workers: Annotated[int | None, typer.Option(help="ranks of the run, a GPU each [1]")] = None,
     max_rows: Annotated[int | None, typer.Option(help="train on so many rows [all]")] = None,
     model: Annotated[str | None, typer.Option(help="whose studies to look at [Qwen/Qwen3-0.6B]")] = None,
@@ -55,9 +56,7 @@ def promote(
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="override the study's settings or configs/promote.yaml"
-        ),
+        typer.Option("--set", metavar="KEY=VALUE", help="override the study's settings or promote.yaml"),
     ] = None,
 ) -> None:
     with explained():
@@ -65,7 +64,7 @@ def promote(
 
         request, delivery = Request(dry_run, price_per_hour), Delivery(not no_merged, license_)
         order = Order(study, trial, top, learning_rate, replace, decontaminate, request, delivery)
-        flags = {"workers": workers, "max_rows": max_rows}
+        flags = {"address": address, "workers": workers, "max_rows": max_rows}
         _promote(dataset, best, order, model, output, set_ or [], flags)
 
 
@@ -135,7 +134,7 @@ def _run(
         order.request, inputs, config, promotion, folder, typer.echo, selection.plan, goes_on=goes_on
     )
     run, job = claim_run(
-        spec, config, paths, inputs, "promotion", settings, replace=order.replace, undecided=undecided
+        spec, config, paths, inputs, settings, order.delivery, replace=order.replace, undecided=undecided
     )
     foreseen.keep(run.folder)
     if order.decontaminate:

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from search.choice import Choice
-from search.config import ForecastMode
-from search.machine import local_ray
+from search.cluster import check_machines
+from search.config import Address, ForecastMode
+from search.machine import Machines, some_ray, workers_of
 from search.rung_runs import Train
 from train_fn.bar import RunBar
 from train_fn.config import DatasetSpec, TrainConfig, check_train
@@ -26,6 +27,7 @@ POLL_SECONDS = 0.5
 class PromoteConfig(Frozen):
     """How a full run is run. The reasons for the values stand in configs/promote.yaml."""
 
+    address: Address = None
     workers: int = Field(default=1, ge=1)
     cpus_per_worker: int | None = Field(default=None, ge=1)
     forecast: ForecastMode = "auto"
@@ -71,16 +73,18 @@ def one_ray(config: PromoteConfig) -> Iterator[Train]:
 
     It trains with `config.workers` ranks, from the last checkpoint if there is one, and returns when that is done.
     A worker that dies is started again from its checkpoint, `max_failures` times. Raises InputError when the
-    machine has too little for the workers, or when the training failed; KeyboardInterrupt after Ctrl-C.
+    machines have too little for the workers, or when the training failed; KeyboardInterrupt after Ctrl-C.
     """
-    with local_ray() as machine:
+    with some_ray(config.address) as machines:
 
         def train(job: Any, log: Path) -> None:
+            if config.address:
+                check_machines((job.folder, log.parent), (job.data, Path(job.model)))
             scratch = job.folder / ".ray"
             shutil.rmtree(scratch, ignore_errors=True)
             try:
                 with _watched(job.folder / ".progress.json", log) as progress:
-                    _fit(job, config, machine, scratch, progress, log)
+                    _fit(job, config, machines, scratch, progress, log)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
 
@@ -88,14 +92,14 @@ def one_ray(config: PromoteConfig) -> Iterator[Train]:
 
 
 def _fit(
-    job: Any, config: PromoteConfig, machine: Mapping[str, float], scratch: Path, progress: Path, log: Path
+    job: Any, config: PromoteConfig, machines: Machines, scratch: Path, progress: Path, log: Path
 ) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
 
     from train_fn.worker import train_fn
 
-    resources, gpus = worker_resources(config, machine)
+    resources, gpus = worker_resources(config, machines)
     failure = job.folder / "failure.json"
     failure.unlink(missing_ok=True)
     trainer = TorchTrainer(
@@ -133,16 +137,24 @@ def _last_line(error: BaseException) -> str:
     return lines[-1].strip()[:500] if lines else type(error).__name__
 
 
-def worker_resources(config: PromoteConfig, machine: Mapping[str, float]) -> tuple[dict[str, float], bool]:
-    """What each worker takes. Refuses what the machine does not have: Ray would wait for it without end."""
-    cpus, gpus = int(machine.get("CPU", 1)), int(machine.get("GPU", 0))
-    share = config.cpus_per_worker or max(1, cpus // config.workers)
-    if share * config.workers > cpus or (gpus and config.workers > gpus):
+def worker_resources(config: PromoteConfig, machines: Machines) -> tuple[dict[str, float], bool]:
+    """What each worker takes. Refuses what the machines do not have: Ray would wait for it without end."""
+    cpus, gpus = workers_of(machines)
+    use_gpu = any(gpus)
+
+    def places(share: int) -> int:
+        each = (cores // share for cores in cpus)
+        return sum(map(min, gpus, each)) if use_gpu else sum(each)
+
+    shares = [share for share in range(1, max(cpus) + 1) if places(share) >= config.workers]
+    share = config.cpus_per_worker or max(shares, default=1)
+    if places(share) < config.workers:
+        where = "this machine, but it has" if len(machines) == 1 else f"{len(cpus)} machines, but they have"
         raise InputError(
-            f"{config.workers} workers of {share} CPU cores{' and a GPU' if gpus else ''} each must fit on this "
-            f"machine, but it has {cpus} cores and {gpus} GPUs; use fewer --workers"
+            f"{config.workers} workers of {share} CPU cores{' and a GPU' if use_gpu else ''} each must fit on "
+            f"{where} {sum(cpus)} cores and {sum(gpus)} GPUs; use fewer --workers"
         )
-    return {"CPU": float(share), **({"GPU": 1.0} if gpus else {})}, bool(gpus)
+    return {"CPU": float(share), **({"GPU": 1.0} if use_gpu else {})}, use_gpu
 
 
 @contextmanager

@@ -9,24 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search.cluster import check_machines
 from search.config import SearchConfig
+from search.confirm import TOP
 from search.foreseen import Foresee, settle, sitting, unforeseen
 from search.guard import record_texts
 from search.interrupt import interruptible, stopper
 from search.leftover import passed
-from search.machine import Slots, local_ray, slots_of
+from search.machine import Slots, slots_of, some_ray
 from search.prior import find_prior, keep_prior, may_go_on, prior_of
 from search.record import DataInfo, StudyConfig
 from search.space import check_space
 from search.study import Study, open_study
 from search.tuner import run_configuration, run_tune, scratch_folder, tune_configuration
 from train_fn.config import DatasetSpec, TrainConfig
-from train_fn.storage import Paths
+from train_fn.room import search_bytes
+from train_fn.storage import Paths, check_room
 
 if TYPE_CHECKING:
     from train_fn.inputs import Inputs
 
 Say = Callable[[str], None]
+Ready = Callable[[Slots], None]  # the last look before the first trial; raises InputError
 Watch = Callable[[Study, StudyConfig, Slots], list[Any]]  # the Tune callbacks that show the search
 
 
@@ -70,7 +74,8 @@ def run_search(
         foreseen.keep(study.folder)
         record_texts(study, spec, train, inputs, paths, say)
         study.repair()
-        outcome = fit(study, config, _constants(study, config, inputs, paths), watch=watch)
+        ready = _readiness(study, config, inputs, paths)
+        outcome = fit(study, config, _constants(study, config, inputs, paths), watch=watch, ready=ready)
         if not outcome.interrupted:
             settle(study.folder, say)
         return outcome
@@ -114,6 +119,23 @@ def _constants(study: Study, config: StudyConfig, inputs: "Inputs", paths: Paths
     }
 
 
+def _readiness(study: Study, config: StudyConfig, inputs: "Inputs", paths: Paths) -> Ready:
+    """Asked when the machines are known: all of them must reach the record, and the disk must hold what comes."""
+
+    def ready(slots: Slots) -> None:
+        model, logs = Path(inputs.model), paths.logs / study.name
+        if config.search.address:
+            logs.mkdir(parents=True, exist_ok=True)
+            check_machines((study.folder, logs), (inputs.data, model))
+        largest = {"lora_rank": int(config.search.space.lora_rank.high)}
+        runs = config.search.trials + (TOP + 1) * config.search.confirm_seeds
+        left = max(0, runs - len(study.records()) - len(study.reruns()))
+        needed = search_bytes(model, config.train.model_copy(update=largest), slots.count, left)
+        check_room(study.folder, needed, "checkpoints and adapters")
+
+    return ready
+
+
 def data_info(spec: DatasetSpec, train: TrainConfig, folder: Path) -> DataInfo:
     """What the set is that was tokenised into `folder`."""
     from train_fn.tokenized import open_set
@@ -136,6 +158,7 @@ def fit(
     constants: dict[str, Any],
     *,
     watch: Watch,
+    ready: Ready = lambda slots: None,
     trainable: type | None = None,
 ) -> Outcome:
     """Run what is left of a study whose lock is held. `trainable` is Trial unless a test has its own."""
@@ -144,7 +167,7 @@ def fit(
         return Outcome(study)
     with (
         sitting(study.folder),
-        local_ray() as machine,
+        some_ray(config.search.address) as machines,
         scratch_folder(study) as scratch,
         interruptible(study, config.search.time_budget) as interrupt,
     ):
@@ -152,7 +175,8 @@ def fit(
         from search.scheduler import Asha
         from search.trial import Trial
 
-        slots = slots_of(config.search, machine)
+        slots = slots_of(config.search, machines)
+        ready(slots)
         space = {
             **constants,
             "study": str(study.folder),

@@ -7,6 +7,7 @@ Our last row carries `status`, so a last row without one is the scheduler's stop
 """
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,16 +19,17 @@ from ray.tune.search.optuna import OptunaSearch
 from search.confirm import Confirmation
 from search.draw import draw
 from search.history import ended_trial, fresh_storage, running_trial
+from search.leftover import left_record
 from search.pointless import hopeless, unwritable
 from search.prior import read_prior
 from search.record import LOCK, Asked, ConfirmRecord, Rerun, StudyConfig, TrialRecord, record_of, row_of
-from search.scheduler import METRIC, MODE
+from search.scheduler import METRIC, MODE, NODE_LOST
 from search.space import Point, define_by_run
 from search.study import Study
 from train_fn.errors import InputError
 
 INTERRUPTED = "INTERRUPTED"
-WORKER_TRIES = 3
+TRIES = 3
 
 
 class StudySearch(OptunaSearch):  # type: ignore[misc]
@@ -43,6 +45,8 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # A trial whose machine was lost sends its rows again.
+        warnings.filterwarnings("ignore", message="The reported value is ignored")
         self.failure: OSError | InputError | None = None
         self._study = study
         self._config = config
@@ -55,6 +59,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         self._running: dict[str, Asked] = {}
         self._rows: dict[str, list[Mapping[str, Any]]] = {}
         self._lost: Counter[str] = Counter()
+        self._stuck: Counter[tuple[str, int]] = Counter()
         super().__init__(
             space=define_by_run(config.search.space),
             metric=METRIC,
@@ -150,14 +155,17 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         last = row_of(result) if result and not error else {}
         if trial is None or last.get("status") == INTERRUPTED or (error and self._stopping()):
             return
-        if error and not (self._study.folder_of(trial) / LOCK).exists():
-            self._give_back(trial_id)
+        cause = self._causes.get(trial_id, "the worker was lost") if error else ""
+        folder, record = self._study.folder_of(trial), None
+        if cause == NODE_LOST and (folder / "result.json").exists():
+            record = left_record(folder, trial)  # it had ended, and its last row was lost on the way
+        elif error and (self._gets_on(trial_id) if cause == NODE_LOST else not (folder / LOCK).exists()):
+            self._give_back(trial_id, cause)
             return
         if last:
             self.on_trial_result(trial_id, result or {})
-        cause = self._causes.get(trial_id, "the worker was lost") if error else ""
         status = "FAILED" if error else str(last.get("status", "PRUNED"))
-        record = record_of(trial, self._rows[trial_id], status, cause)
+        record = record or record_of(trial, self._rows[trial_id], status, cause)
         try:
             self._study.end(record)
         except OSError as failure:
@@ -171,12 +179,20 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         self._tell(trial_id, record)
         self.failure = self.failure or hopeless(self._study, self._records)
 
-    def _give_back(self, trial_id: str) -> None:
-        """A worker died before the trial began in it, so the cause is not the trial's: give it out again."""
+    def _gets_on(self, trial_id: str) -> bool:
+        """Whether a trial that lost its machine goes on: not where it lost several at one place, for it may be
+        what takes them down."""
+        rows = self._rows[trial_id]
+        place = self._running[trial_id].trial_id, rows[-1]["progress"] if rows else 0
+        self._stuck[place] += 1
+        return self._stuck[place] < TRIES
+
+    def _give_back(self, trial_id: str, cause: str) -> None:
+        """The trial is not the cause: its machine was lost, or its worker died before it began. Give it out again;
+        it goes on from its checkpoint."""
         trial = self._running.pop(trial_id)
-        self._lost[trial.trial_id] += 1
-        if self._lost[trial.trial_id] >= WORKER_TRIES:
-            cause = self._causes.get(trial_id, "unknown")
+        self._lost[trial.trial_id] += cause != NODE_LOST
+        if self._lost[trial.trial_id] >= TRIES:
             self.failure = InputError(f"no worker can be started for {trial.trial_id}: {cause}")
         if not isinstance(trial, Rerun):  # those that are missing are found in the record
             self._unfinished.insert(0, trial)

@@ -11,6 +11,9 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from search.config import SearchConfig
 from search.record import TrialRecord
 
+NODE_LOST = "its machine was lost"
+# The second is what is told until Ray's head has missed the machine too, some seconds later.
+LOST = re.compile(r"its node has died|The actor \w+ is unavailable")
 METRIC, MODE, TIME = "objective", "min", "progress"
 
 
@@ -35,7 +38,7 @@ class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
             stop_last_trials=False,
         )
         self.causes: dict[str, str] = {}
-        self._passed = passed or {}
+        self._passed, self._elsewhere = dict(passed or {}), search.address is not None
         for record in ended:
             self._replay(record)
 
@@ -62,7 +65,19 @@ class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Keep why a worker was lost, for the sampler: Tune tells it next, without a cause."""
-        self.causes[trial.trial_id] = _cause(Path(trial.error_file).read_text(encoding="utf-8"))
+        error = Path(trial.error_file).read_text(encoding="utf-8")
+        lost = self._elsewhere and LOST.search(error)
+        self.causes[trial.trial_id] = NODE_LOST if lost else _cause(error)
+        if self.causes[trial.trial_id] == NODE_LOST and not trial.config.get("confirm"):
+            self._forget(trial)
+
+    def _forget(self, trial: Any) -> None:
+        """The trial goes on elsewhere, as another one to Tune, and sends its rows again: they count once, and that
+        it was let go on until here stands."""
+        for bracket in self._brackets:
+            for _, recorded in bracket._rungs:
+                recorded.pop(trial.trial_id, None)
+        self._passed[trial.config["number"]] = trial.last_result.get(TIME, 0)
 
 
 def _cause(error: str) -> str:

@@ -51,6 +51,7 @@ def tune(
     study: Annotated[str | None, typer.Option(help="the study's name [made of the set and settings]")] = None,
     max_rows: Annotated[int | None, typer.Option(help="train on so many rows [all]")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="below 1, trials share a GPU [1]")] = None,
+    address: Annotated[str | None, typer.Option(help="of a Ray cluster: auto, HOST:PORT [none]")] = None,
     model: Annotated[str | None, typer.Option(help="a Hub name or a folder [Qwen/Qwen3-0.6B]")] = None,
     seed: Annotated[int | None, typer.Option(help="of the sampler and the training [42]")] = None,
     output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
@@ -65,6 +66,7 @@ def tune(
         "time_budget": time_budget,
         "max_rows": max_rows,
         "gpus_per_trial": gpus_per_trial,
+        "address": address,
         "model": model,
         "seed": seed,
     }
@@ -120,8 +122,10 @@ def _next_command(outcome: "Outcome", spec: "DatasetSpec", output: Path | None) 
     from train_fn.config import find_dataset, resolve_train
 
     target = spec.name if spec.builtin else "2M"
-    model = outcome.study.config().train.model
+    config = outcome.study.config()
+    model, address = config.train.model, config.search.address
     words = ["--model", model] if model != resolve_train(find_dataset(target), {}).model else []
+    words += ["--address", address] if address else []
     words += ["--output", str(output)] if output else []
     return shlex.join(["python", "search/promote.py", "--best", "--dataset", target, *words])
 

@@ -22,6 +22,7 @@ COMMANDS = {
         "--trial",
         "--top",
         "--learning-rate",
+        "--address",
         "--workers",
         "--max-rows",
         "--model",
@@ -47,6 +48,7 @@ COMMANDS = {
         "--json",
         "--replace",
     },
+    "search/clean.py": {"names", "--yes", "--output"},
     "search/report.py": {"--study", "--output"},
     "search/tune.py": {
         "--dataset",
@@ -59,6 +61,7 @@ COMMANDS = {
         "--study",
         "--max-rows",
         "--gpus-per-trial",
+        "--address",
         "--model",
         "--seed",
         "--output",
@@ -67,11 +70,11 @@ COMMANDS = {
 }
 ORDER = (  # a module of search may import what stands before it
     "config space record verdict confirm winner leftover study guard choice prior fidelity fidelity_file "
-    "draw history machine interrupt scheduler pointless sampler wording foreseen view flight trial tuner runner "
-    "rungs target rung_runs promotion observations transfer horizon rate selection report_style report_facts "
-    "report_importance report_plots report_space_plots report_tables report_extras report_html "
+    "draw history cluster machine interrupt scheduler pointless sampler wording foreseen view flight trial tuner "
+    "runner rungs target rung_runs promotion observations transfer horizon rate selection report_style "
+    "report_facts report_importance report_plots report_space_plots report_tables report_extras report_html "
     "report_commands report_sections report_page survival run_times forecast budget probing placement foresee "
-    "report tune order promote"
+    "report tune order promote clean"
 ).split()
 
 

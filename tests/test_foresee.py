@@ -50,7 +50,7 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine()
     monkeypatch.setattr(foresee, "find_measured", made.measure)
-    monkeypatch.setattr(placement, "expected_resources", lambda: made.resources)
+    monkeypatch.setattr(placement, "expected_machines", lambda: [made.resources])
     return made
 
 

@@ -313,5 +313,5 @@ def test_optuna_dashboards_storage_is_plain_sqlite(tmp_path: Path) -> None:
 def test_the_machine_is_shared_out(
     machine: dict[str, float], search: dict[str, float], count: int, resources: dict[str, float]
 ) -> None:
-    slots = slots_of(SearchConfig.model_validate(search), machine)
+    slots = slots_of(SearchConfig.model_validate(search), [machine])
     assert (slots.count, slots.resources) == (count, resources)

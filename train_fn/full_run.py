@@ -1,7 +1,8 @@
 """What a promotion and a plain training run share: claiming the run's folder, its job, and finishing it."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 from train_fn.cache import open_set
 from train_fn.config import PROJECT_NAME, DatasetSpec, TrainConfig
@@ -13,6 +14,7 @@ from train_fn.job import cause_of
 from train_fn.judged import EVALUATION, judge, judged_lines
 from train_fn.lineage import write_lineage
 from train_fn.premium import premium_lines
+from train_fn.room import full_bytes
 from train_fn.run_folder import (
     RunFolder,
     Say,
@@ -21,8 +23,8 @@ from train_fn.run_folder import (
     settings_of,
     summary,
 )
-from train_fn.storage import Paths
-from train_fn.tracking import RunInfo, close_all, sync_hint
+from train_fn.storage import Paths, check_room
+from train_fn.tracking import JobType, RunInfo, close_all, sync_hint
 from train_fn.worker import Job
 
 
@@ -36,18 +38,22 @@ def claim_run(
     config: TrainConfig,
     paths: Paths,
     inputs: Inputs,
-    job_type: Literal["promotion", "train"],
     origin: Mapping[str, Any],
+    delivery: Delivery,
     *,
     replace: bool,
     undecided: Collection[str] = (),
 ) -> tuple[RunFolder, Job]:
-    """Claim the run's folder and describe the run. `origin` names the trial it comes from, `undecided` those of
-    `config` that are yet to be found.
+    """Claim the run's folder and describe the run. `origin` names the trial it comes from, if any, and `undecided`
+    those of `config` that are yet to be found.
 
-    Raises InputError, before anything in the folder is touched.
+    Raises InputError, before anything in the folder is touched, also where the disk has no room for the run.
     """
     run = RunFolder.of(paths, run_name(config.model, spec, config.splits))
+    if replace or not run.finished:
+        needed = full_bytes(Path(inputs.model), config, merged=delivery.merged)
+        check_room(paths.output, needed, "checkpoints and results")
+    job_type: JobType = "promotion" if origin else "train"
     run.claim(run_settings(config, inputs, origin), replace=replace, undecided=undecided)
     inputs.keep_audit(run.folder)
     tracking = RunInfo(

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from train_fn.errors import InputError
 PROJECT = Path(__file__).resolve().parents[1]
 CONFIGS = PROJECT / "configs"
 FULL = (errno.ENOSPC, errno.EDQUOT)  # what a full disk or quota raises
+URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://bucket, of which a Path leaves one slash; no C:/
 LOSSES = "validation_losses.npy"  # in a run's folder: one log loss a row, for paired comparisons
 
 
@@ -30,7 +32,16 @@ class Paths:
 
     @classmethod
     def of(cls, output: Path | None) -> "Paths":
-        """The default root is the project's own, so that both commands meet from any directory."""
+        """The default root is the project's own, so that both commands meet from any directory.
+
+        Raises InputError for the address of an object store: a record needs locks, renames and files that grow.
+        """
+        if output and URI.match(str(output)):
+            raise InputError(
+                f"--output must be a folder, but {output} is the address of a store; use a folder, on a cluster "
+                "one that all its machines mount (such as NFS), and copy it to the store afterwards, with the "
+                "store's own tool"
+            )
         return cls((output or PROJECT / "output").expanduser().absolute())
 
     @property
@@ -94,9 +105,7 @@ def roomy_folder(path: Path, needed: int, content: str) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.*.tmp"):
         shutil.rmtree(left, ignore_errors=True)  # whose process is gone, or it would hold the lock
-    free = shutil.disk_usage(path.parent).free
-    if free < needed:
-        raise _no_room(path.parent, needed, content, f"only {free:,} are free")
+    check_room(path.parent, needed, content)
     try:
         with atomic_folder(path) as temporary:
             yield temporary
@@ -106,10 +115,17 @@ def roomy_folder(path: Path, needed: int, content: str) -> Iterator[Path]:
         raise
 
 
+def check_room(folder: Path, needed: int, content: str) -> None:
+    """Raises InputError when the disk of `folder` has not `needed` bytes left for `content`."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise _no_room(folder, needed, content, f"only {free:,} are free")
+
+
 def _no_room(folder: Path, needed: int, content: str, found: str) -> InputError:
     return InputError(
-        f"{folder} must have room for up to {needed:,} bytes of {content}, but {found}; free some, or pass "
-        "--output a folder on a larger disk"
+        f"{folder} must have room for up to {needed:,} bytes of {content}, but {found}; free some "
+        "(`make clean-runs` shows what may go), or pass --output a folder on a larger disk"
     )
 
 

@@ -60,7 +60,7 @@ def _train(
 
     with RunFolder.of(paths, run_name(config.model, spec, config.splits)).locked():
         inputs = prepare_inputs(spec, config, paths, typer.echo)
-        run, job = claim_run(spec, config, paths, inputs, "train", {}, replace=replace)
+        run, job = claim_run(spec, config, paths, inputs, {}, delivery, replace=replace)
         if not run.finished:
             execute_here(job, run)
         origin = {"study": None, "trial_id": None}
