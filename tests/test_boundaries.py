@@ -33,8 +33,10 @@ COMMANDS = {
         "--no-merged",
         "--license",
         "--set",
+        "--quiet",
+        "--json",
     },
-    "train_fn/audit.py": {"--dataset", "--model", "--output", "--strict", "--set"},
+    "train_fn/audit.py": {"--dataset", "--model", "--output", "--strict", "--set", "--quiet", "--json"},
     "train_fn/predict.py": {
         "--run",
         "text",
@@ -46,8 +48,9 @@ COMMANDS = {
         "--output",
         "--json",
         "--replace",
+        "--quiet",
     },
-    "search/report.py": {"--study", "--output"},
+    "search/report.py": {"--study", "--output", "--quiet", "--json"},
     "search/tune.py": {
         "--dataset",
         "--trials",
@@ -63,6 +66,8 @@ COMMANDS = {
         "--seed",
         "--output",
         "--set",
+        "--quiet",
+        "--json",
     },
 }
 ORDER = (  # a module of search may import what stands before it
