@@ -26,6 +26,7 @@ from search.wording import ascii_line
 from train_fn.config import TrainConfig
 from train_fn.errors import InputError
 from train_fn.measured import Measured
+from train_fn.voice import done
 
 if TYPE_CHECKING:
     from train_fn.inputs import Inputs
@@ -76,7 +77,7 @@ def _search(
         return config, _elsewhere(request)
     left = _left(study, config)
     if not (left.runs(config.search) or choose):
-        return config, _nothing_left(request, say, f"study {study.name}")
+        return config, _nothing_left(request, f"study {study.name}")
     long = choose or _long(inputs, config.train, left.runs(config.search))
     if not request.wants(config.search.forecast, long=long):
         return config, Foreseen()
@@ -117,7 +118,7 @@ def foresee_promotion(
     from train_fn.workload import count_work
 
     if run.finished and goes_on:
-        return _nothing_left(request, say, f"the run in {run.folder}")
+        return _nothing_left(request, f"the run in {run.folder}")
     if promotion.address:
         return _elsewhere(request)
     if not request.wants(promotion.forecast, long=_long(inputs, config, 1)):
@@ -182,20 +183,21 @@ def _elsewhere(request: Request) -> Foreseen:
     return Foreseen()
 
 
-def _nothing_left(request: Request, say: Say, what: str) -> Foreseen:
+def _nothing_left(request: Request, what: str) -> Foreseen:
     if request.dry_run:
-        say(f"dry run  nothing is left to run: {what} is finished")
+        done({"forecast": None}, f"dry run  nothing is left to run: {what} is finished")
         raise typer.Exit
     return Foreseen()
 
 
 def _tell(request: Request, forecast: Forecast, scope: Mapping[str, Any], say: Say) -> Foreseen:
     forecast = forecast.model_copy(update={"price_per_hour": request.price_per_hour})
+    if request.dry_run:
+        ended = "dry run  nothing was started; the same command without --dry-run does it"
+        done({"forecast": {**scope, **forecast.record()}}, *forecast.lines(), ended)
+        raise typer.Exit
     for line in forecast.lines():
         say(line)
-    if request.dry_run:
-        say("dry run  nothing was started; the same command without --dry-run does it")
-        raise typer.Exit
     if forecast.seconds > DAY:
         say(
             "warning  this takes more than a day; it may be stopped at any time, and the same command goes on"

@@ -3,6 +3,7 @@
 The same command again continues a run that was stopped, from its last checkpoint.
 """
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search.order import LearningRate, Order
-from train_fn.cli import explained, new_app, run_app
+from train_fn.cli import Json, Price, Quiet, Replace, explained, new_app, run_app
 from train_fn.delivery import Delivery, License, NoMerged
+from train_fn.voice import Result, done, say
 
 if TYPE_CHECKING:
     from search.choice import Choice
@@ -42,30 +44,29 @@ def promote(
     max_rows: Annotated[int | None, typer.Option(help="train on so many rows [all]")] = None,
     model: Annotated[str | None, typer.Option(help="whose studies to look at [Qwen/Qwen3-0.6B]")] = None,
     output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="discard a run there that is finished or has other settings")
-    ] = False,
+    replace: Replace = False,
     decontaminate: Annotated[
         bool, typer.Option("--decontaminate", help="score without rows that the search trained on")
     ] = False,
     no_merged: NoMerged = False,
     license_: License = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say how long it would take, and stop")] = False,
-    price_per_hour: Annotated[
-        float | None, typer.Option(help="of a GPU, or of a machine without one: say the cost")
-    ] = None,
+    price_per_hour: Price = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="override the study's settings or promote.yaml"),
     ] = None,
-) -> None:
-    with explained():
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> Result:
+    with explained(quiet, json_) as spoken:
         from search.foresee import Request
 
         request, delivery = Request(dry_run, price_per_hour), Delivery(not no_merged, license_)
         order = Order(study, trial, top, learning_rate, replace, decontaminate, request, delivery)
         flags = {"address": address, "workers": workers, "max_rows": max_rows}
         _promote(dataset, best, order, model, output, set_ or [], flags)
+    return spoken.result
 
 
 def _promote(
@@ -91,17 +92,19 @@ def _promote(
     choice = find_best(paths, wanted, spec, order.study, order.trial)
     config, promotion = resolve_promotion(choice, spec, given, flags)
     if order.top == 1:
-        typer.echo(f"promoting {choice.trial.trial_id}: {choice.reason}")
-        typer.echo(f"          {choice.trial.params.model_dump_json()}, everything else as in that study")
+        say(f"promotes {choice.trial.trial_id}: {choice.reason}")
+        say(f"         {choice.trial.params.model_dump_json()}, everything else as in that study")
     else:
-        typer.echo(
-            f"promoting the best of {order.top} trials of {choice.study.name} and the default: {choice.reason}"
+        say(
+            f"promotes the best of {order.top} trials of {choice.study.name} and the default: {choice.reason}"
         )
 
     folder = RunFolder.of(paths, run_name(config.model, spec, config.splits))
     with folder.locked():
         _run(choice, spec, config, promotion, paths, order, folder)
-    typer.echo(f"next     use it as {folder.folder / 'README.md'} says")
+    following = shlex.join(["python", "train_fn/predict.py", "--run", str(folder.folder), "TEXT"])
+    done({**folder.told(), "next": following}, f"files    {folder.folder}")
+    say(f"next     {following}")
 
 
 def _run(
@@ -122,8 +125,8 @@ def _run(
     from train_fn.full_run import claim_run, finish, run_settings
     from train_fn.inputs import prepare_inputs
 
-    inputs = prepare_inputs(spec, config, paths, typer.echo)
-    seen = find_seen(choice.study, spec, inputs, paths, typer.echo, decontaminate=order.decontaminate)
+    inputs = prepare_inputs(spec, config, paths, say)
+    seen = find_seen(choice.study, spec, inputs, paths, say, decontaminate=order.decontaminate)
     target = Target.of(config, inputs.data, seen if order.decontaminate else None)
     transfer = order.learning_rate is LearningRate.TRANSFER
     selection = select(choice, target, promotion, paths, order.top, transfer=transfer)
@@ -131,7 +134,7 @@ def _run(
     whole = run_settings(config, inputs, settings)
     goes_on = folder.goes_on(whole, replace=order.replace, undecided=undecided)
     foreseen = foresee_promotion(
-        order.request, inputs, config, promotion, folder, typer.echo, selection.plan, goes_on=goes_on
+        order.request, inputs, config, promotion, folder, say, selection.plan, goes_on=goes_on
     )
     run, job = claim_run(
         spec, config, paths, inputs, settings, order.delivery, replace=order.replace, undecided=undecided
@@ -141,9 +144,9 @@ def _run(
         write_left_out(seen, run.folder)
     _train(run, job, selection, promotion)
     lineage = {**selection.lineage(run), "seen_by_search": seen.facts}
-    for line in finish(run, spec, config, inputs, paths, lineage, order.delivery, typer.echo):
-        typer.echo(line)
-    typer.echo(write_report(choice.study, paths)[-1])  # where the report lies
+    for line in finish(run, spec, config, inputs, paths, lineage, order.delivery, say):
+        say(line)
+    say(write_report(choice.study, paths)[-1])  # where the report lies
 
 
 def _train(run: "RunFolder", job: "Job", selection: "Selection", promotion: "PromoteConfig") -> None:
@@ -151,11 +154,11 @@ def _train(run: "RunFolder", job: "Job", selection: "Selection", promotion: "Pro
     from search.promotion import one_ray
 
     if run.finished:
-        typer.echo("this run is finished already; --replace would do it anew")
+        say("run      finished already; --replace would do it anew")
     else:
         with sitting(run.folder), one_ray(promotion) as train:
-            train(selection.settle(run, job, train, typer.echo), run.logs / "run.log")
-    settle(run.folder, typer.echo)
+            train(selection.settle(run, job, train, say), run.logs / "run.log")
+    settle(run.folder, say)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,6 +20,7 @@ from train_fn.config import DatasetSpec, TrainConfig, check_train
 from train_fn.errors import InputError
 from train_fn.storage import CONFIGS, read_json
 from train_fn.values import Frozen, build, nearest, read_yaml
+from train_fn.voice import say
 
 POLL_SECONDS = 0.5
 
@@ -184,7 +185,7 @@ def _watch(bar: RunBar, progress: Path, log: Path, start: int, done: threading.E
                 whole = file.read().rpartition(b"\n")[0]
             start += len(whole) + 1 if whole else 0
             for line in whole.decode(errors="replace").splitlines():
-                bar.say(line)
+                say(line)
         if progress.exists():
             told = read_json(progress)
             bar.tell(told.pop("stage"), told.pop("done"), told.pop("total"), told)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from train_fn.cli import explained, new_app, run_app
+from train_fn.cli import Json, Quiet, explained, new_app, run_app
+from train_fn.voice import Result, done, say
 
 if TYPE_CHECKING:
     from search.study import Study
@@ -22,14 +23,19 @@ app = new_app()
 def report(
     study: Annotated[str | None, typer.Option(help="the study's name [the newest]")] = None,
     output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
-) -> None:
-    with explained():
-        from search.report_page import write_report
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> Result:
+    with explained(quiet, json_) as spoken:
+        from search.report_page import told, write_report
         from train_fn.storage import Paths
 
         paths = Paths.of(output)
-        for line in write_report(_find(paths, study), paths):
-            typer.echo(line)
+        found = _find(paths, study)
+        *lines, last = write_report(found, paths)
+        say("\n".join(lines))
+        done(told(found), last)
+    return spoken.result
 
 
 def _find(paths: "Paths", name: str | None) -> "Study":

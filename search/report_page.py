@@ -1,6 +1,7 @@
 """The report of a study: one HTML file beside its record, and its short form for the terminal."""
 
 from pathlib import Path
+from typing import Any
 
 from search.fidelity_file import write_fidelity
 from search.report_extras import extras, promotions
@@ -19,6 +20,7 @@ from search.report_sections import (
     space_sections,
     versus_section,
 )
+from search.report_style import Picture
 from search.report_tables import short_form
 from search.study import Study
 from train_fn.storage import Paths, write_text
@@ -43,6 +45,26 @@ def write_report(study: Study, paths: Paths) -> list[str]:
     sections = [section for section in _sections(facts, shares, study.folder, paths) if section]
     write_text(study.folder / FILE, render(f"Search {facts.name}", subtitle, verdict(facts), sections))
     return [*short_form(facts), *_importance_lines(shares), *fidelity, f"report   {study.folder / FILE}"]
+
+
+def told(study: Study) -> dict[str, Any]:
+    """What a program reads at the end of a search, and of its report."""
+    winner = study.winner()
+    about = {"trial_id", "number", "params", "value", "metrics"}
+    return {
+        "study": study.name,
+        "folder": str(study.folder),
+        "report": str(study.folder / FILE),
+        "winner": winner and winner.trial.model_dump(mode="json", include=about),
+        "verdict": winner and winner.sentence,
+    }
+
+
+def pictures(study: Study, paths: Paths) -> list[Picture]:
+    """The report's pictures, in their order. Raises as `write_report` does."""
+    facts = Facts.of(study)
+    sections = _sections(facts, _importance(facts), study.folder, paths)
+    return [picture for section in sections if section for picture in section.pictures]
 
 
 def _importance(facts: Facts) -> Shares:

@@ -63,7 +63,7 @@ def run_search(
     """
     study, config, inputs = _planned(spec, train, search, paths, name, prior, say)
     begun_with = prior_of(study, config, paths)
-    say(f"study {study.name}: {study.folder}")
+    say(f"study    {study.name}: {study.folder}")
     study.check_config(config)
     config, foreseen = foresee(study, config, inputs)
     with study.locked():

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from train_fn.cli import explained, new_app, run_app
+from train_fn.cli import Json, Price, Quiet, explained, new_app, run_app
+from train_fn.voice import Result, done, say
 
 if TYPE_CHECKING:
     from search.runner import Outcome
@@ -45,9 +46,7 @@ def tune(
         str | None, typer.Option("--from", help="begin with what a study knows: its name or its data set's")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say how long it would take, and stop")] = False,
-    price_per_hour: Annotated[
-        float | None, typer.Option(help="of a GPU, or of a machine without one: say the cost")
-    ] = None,
+    price_per_hour: Price = None,
     study: Annotated[str | None, typer.Option(help="the study's name [made of the set and settings]")] = None,
     max_rows: Annotated[int | None, typer.Option(help="train on so many rows [all]")] = None,
     gpus_per_trial: Annotated[float | None, typer.Option(help="below 1, trials share a GPU [1]")] = None,
@@ -59,7 +58,9 @@ def tune(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="override configs/train.yaml or search.yaml"),
     ] = None,
-) -> None:
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> Result:
     flags = {
         "trials": trials,
         "confirm_seeds": confirm_seeds,
@@ -71,8 +72,9 @@ def tune(
         "seed": seed,
     }
     order = Order(dataset, from_, study, output, dry_run, price_per_hour)
-    with explained():
+    with explained(quiet, json_) as spoken:
         _search(order, set_ or [], flags)
+    return spoken.result
 
 
 def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
@@ -87,7 +89,7 @@ def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
     paths = Paths.of(order.output)
 
     from search.foresee import Request, foresight
-    from search.report_page import write_report
+    from search.report_page import told, write_report
     from search.runner import run_search
     from search.view import SearchView
     from train_fn.tracking import sync_hint
@@ -101,17 +103,19 @@ def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
         paths=paths,
         name=order.study,
         prior=order.prior and spelled(order.prior),
-        say=typer.echo,
+        say=say,
         watch=lambda *about: [SearchView(*about)],
-        foresee=foresight(request, typer.echo),
+        foresee=foresight(request, say),
     )
-    for line in write_report(outcome.study, paths):
-        typer.echo(line)
+    say("\n".join(write_report(outcome.study, paths)))
     if hint := sync_hint(paths.logs / outcome.study.name):
-        typer.echo(f"W&B      runs are offline; upload them with: {hint}")
+        say(f"W&B      runs are offline; upload them with: {hint}")
     if outcome.interrupted:
-        typer.echo(f"stopped  {outcome.interrupted}; nothing is lost, the same command goes on")
-    typer.echo(f"next     {_next_command(outcome, spec, order.output)}")
+        say(f"stopped  {outcome.interrupted}; nothing is lost, the same command goes on")
+    following = _next_command(outcome, spec, order.output)
+    result = {**told(outcome.study), "interrupted": outcome.interrupted, "next": following}
+    done(result, f"files    {outcome.study.folder}")
+    say(f"next     {following}")
     if outcome.signalled:
         raise typer.Exit(130)  # so that `tune && promote` does not promote half a search
 

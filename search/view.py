@@ -1,4 +1,4 @@
-"""What a person sees of a search: a live table on a terminal, one line an event elsewhere; plain ASCII."""
+"""What a person sees of a search: a live table on a terminal, one line an event elsewhere."""
 
 import time
 from collections.abc import Mapping
@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ray.tune import Callback
-from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from search.confirm import TOP
@@ -18,11 +16,12 @@ from search.record import ConfirmRecord, StudyConfig, TrialRecord, row_of
 from search.space import Point
 from search.study import Study
 from search.wording import clock, describe, loss
+from train_fn.voice import current, new_table, say
 
-SHOWN = 16  # lines of the table: the best trials and the latest
-BEST = 4
-BAR = 20
-COLUMNS = ("trial", "learning rate", "rank", "alpha", "run", "last", "best", "state", "time")
+SHOWN, AROUND = 24, 7  # trials in the table at most, and the screen's lines that are not theirs
+BEST = 4  # of those shown, beside the latest
+BAR, ROOM = 20, 76  # characters of a bar at most, and of a line of the table without it
+COLUMNS = ("trial", "rate", "rank", "alpha", "run", "last", "best", "state", "time")
 
 Key = tuple[bool, int, int | None]
 
@@ -63,15 +62,15 @@ class Line:
     def name(self) -> str:
         return f"trial {self.number}" + ("" if self.seed is None else f" again, seed {self.seed}")
 
-    def cells(self) -> tuple[str, ...]:
-        """The texts of COLUMNS."""
-        filled = BAR * self.percent // 100
+    def cells(self, bar: int) -> tuple[str, ...]:
+        """The texts of COLUMNS, with a bar of so many characters."""
+        filled = bar * self.percent // 100
         return (
             f"{self.number:d}" + ("" if self.seed is None else f" seed {self.seed}"),
             f"{self.params.learning_rate:.2e}",
             f"{self.params.lora_rank:d}",
             f"{self.params.lora_alpha:g}",
-            f"{'#' * filled}{'.' * (BAR - filled)} {self.percent:3d} %",
+            f"{'#' * filled}{'.' * (bar - filled)} {self.percent:3d} %",
             loss(self.last),
             loss(self.best),
             self.state,
@@ -89,8 +88,13 @@ class SearchView(Callback):  # type: ignore[misc]
         self._lines = {line.key: line for line in before}
         self._before = len(self._lines)
         self._began = time.monotonic()
-        self._console = Console(highlight=False)
-        self._live = Live(console=self._console, get_renderable=self._draw, refresh_per_second=2)
+        spoken = current()
+        self._live = Live(
+            console=spoken.console,
+            get_renderable=lambda: self.drawn(*spoken.console.size),
+            refresh_per_second=2,
+        )
+        self._drawing = spoken.live
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks for a restore of its own, and a terminal cannot be."""
@@ -100,8 +104,8 @@ class SearchView(Callback):  # type: ignore[misc]
         """Begin to draw."""
         cores = f"{self._slots.resources['CPU']:g} CPU cores"
         gpus = f", {self._slots.resources['GPU']:g} GPU" if "GPU" in self._slots.resources else ""
-        self._say(f"{self._slots.count} trial(s) at a time, {cores}{gpus} each")
-        if self._console.is_terminal:
+        say(f"machine  {self._slots.count} trial(s) at a time, {cores}{gpus} each")
+        if self._drawing:
             self._live.start()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -131,7 +135,7 @@ class SearchView(Callback):  # type: ignore[misc]
         line = self._lines[Line.asked_by(trial.config).key]
         records = self._study.records() if line.seed is None else self._study.reruns()
         record = next((item for item in records if Line.of(item).key == line.key), None)
-        line.state = record.status if record else "INTERRUPTED"
+        line.state = record.status if record else "STOPPED"
         line.best = record.value if record else line.best
         cause = f" ({record.cause})" if record and record.cause else ""
         self._event(f"{line.name}: {line.state}{cause}, log loss {loss(line.best)}; {self._status()}")
@@ -144,11 +148,11 @@ class SearchView(Callback):  # type: ignore[misc]
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         """The last look."""
-        if self._console.is_terminal:
+        if self._drawing:
             self._live.stop()
 
     def _status(self) -> str:
-        ended = [line for line in self._lines.values() if line.state not in ("RUNNING", "INTERRUPTED")]
+        ended = [line for line in self._lines.values() if line.state not in ("RUNNING", "STOPPED")]
         running = [line for line in self._lines.values() if line.state == "RUNNING"]
         confirming = any(line.seed is not None for line in self._lines.values())
         spent = time.monotonic() - self._began
@@ -164,27 +168,25 @@ class SearchView(Callback):  # type: ignore[misc]
             + (f", about {clock(spent / work * left)} left" if work >= 0.1 and left > 0 else "")
         )
 
-    def _draw(self) -> Group:
-        table = Table(*COLUMNS, box=box.ASCII, title=None)
-        for line in self._shown():
-            table.add_row(*line.cells())
+    def drawn(self, width: int, height: int) -> Group:
+        """The panel, on a terminal of that size."""
+        table = new_table(*COLUMNS, left=len(COLUMNS))
+        for line in self._shown(min(SHOWN, max(height - AROUND, BEST + 1))):
+            table.add_row(*line.cells(min(BAR, max(width - ROOM, 0))))
         return Group(table, Text(f"{self._study.name}: {self._status()}"))
 
-    def _shown(self) -> list[Line]:
+    def _shown(self, count: int) -> list[Line]:
         lines = sorted(self._lines.values(), key=lambda line: line.key)
-        if len(lines) <= SHOWN:
+        if len(lines) <= count:
             return lines
         complete = [line for line in lines if line.state == "COMPLETE" and line.best is not None]
         best = sorted(complete, key=lambda line: line.best or 0.0)[:BEST]
-        latest = lines[-(SHOWN - BEST) :]
+        latest = lines[-(count - BEST) :]
         return sorted({line.key: line for line in [*best, *latest]}.values(), key=lambda line: line.key)
 
     def _event(self, text: str) -> None:
-        if not self._console.is_terminal:
-            self._say(text)
-
-    def _say(self, text: str) -> None:
-        self._console.print(Text(text), soft_wrap=True)
+        if not self._drawing:
+            say(text)
 
 
 def _seed(record: TrialRecord) -> int | None:

@@ -34,8 +34,10 @@ COMMANDS = {
         "--no-merged",
         "--license",
         "--set",
+        "--quiet",
+        "--json",
     },
-    "train_fn/audit.py": {"--dataset", "--model", "--output", "--strict", "--set"},
+    "train_fn/audit.py": {"--dataset", "--model", "--output", "--strict", "--set", "--quiet", "--json"},
     "train_fn/predict.py": {
         "--run",
         "text",
@@ -47,9 +49,10 @@ COMMANDS = {
         "--output",
         "--json",
         "--replace",
+        "--quiet",
     },
     "search/clean.py": {"names", "--yes", "--output"},
-    "search/report.py": {"--study", "--output"},
+    "search/report.py": {"--study", "--output", "--quiet", "--json"},
     "search/tune.py": {
         "--dataset",
         "--trials",
@@ -66,6 +69,8 @@ COMMANDS = {
         "--seed",
         "--output",
         "--set",
+        "--quiet",
+        "--json",
     },
 }
 ORDER = (  # a module of search may import what stands before it

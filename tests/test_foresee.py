@@ -1,6 +1,7 @@
 """What the commands say, ask and choose before they begin, with a probe that is made up."""
 
 import io
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from train_fn.errors import InputError
 from train_fn.measured import Measured
 from train_fn.run_folder import RunFolder, run_name
 from train_fn.storage import Paths, read_json, write_json
+from train_fn.voice import speaking
 
 Ask = Callable[..., tuple[StudyConfig, Foreseen]]
 
@@ -117,6 +119,11 @@ def test_a_dry_run_ends_there_and_leaves_no_study(
     assert ended_as.value.exit_code == 0
     assert "nothing was started" in capsys.readouterr().out
     assert not (tmp_path / "s").exists()
+    with speaking(quiet=True, apart=True), pytest.raises(typer.Exit):
+        ask(Request(dry_run=True))
+    told = json.loads(capsys.readouterr().out)["forecast"]
+    assert told["trials"] == 20
+    assert told["forecast_seconds_low_5_percent"] < told["forecast_seconds"]
 
 
 def test_a_dry_run_of_a_finished_study_says_that_nothing_is_left(

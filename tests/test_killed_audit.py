@@ -11,7 +11,7 @@ from folders import write
 from train_fn.sample import COLUMNS, sample_rows
 from train_fn.storage import PROJECT, read_json
 
-STAGES = ("tokenising ", "looking for copies", "comparing ", "reading ")
+STAGES = ("tokens   tokenising", "groups   looking for copies", "groups   comparing", "AUROC    reading")
 
 
 def start(rows: Path, output: Path) -> "subprocess.Popen[str]":

@@ -163,7 +163,6 @@ REFUSED: dict[str, tuple[list[str], str]] = {
         "another file than the input",
     ),
     "a folder as output": (["a", "--output", "HERE/folder.csv", "--replace"], "must not be there yet"),
-    "json beside an output": (["a", "--output", "HERE/a.csv", "--json"], "--json is for standard output"),
 }
 
 

@@ -1,5 +1,6 @@
 """What a person sees of a search, and what a bad command line says."""
 
+import io
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,18 +39,22 @@ def view_of(study: Study) -> SearchView:
     return SearchView(study, config_of(30), Slots(1, {"CPU": 2.0}))
 
 
+def panel(view: SearchView, width: int, height: int = 24) -> str:
+    console = Console(width=width, record=True, color_system=None, file=io.StringIO())
+    console.print(view.drawn(width, height))
+    return console.export_text()
+
+
 def test_the_table_shows_running_and_ended_trials_in_plain_ascii(tmp_path: Path) -> None:
     study = study_of(tmp_path / "s", [(0.5, "COMPLETE"), (0.6, "PRUNED")])
     view = view_of(study)
     view.on_trial_start(1, [], tune_trial(2))
     row = {"progress": 40, "objective": 0.41, "validation_log_loss": 0.43, "samples": 100, "seconds": 2.0}
     view.on_trial_result(1, [], tune_trial(2), {"row": row})
-    console = Console(width=120, record=True, color_system=None)
-    console.print(view._draw())
-    text = console.export_text()
+    text = panel(view, 120)
     assert text.isascii()
-    assert "########............  40 % | 0.4300 | 0.4100 | RUNNING" in text
-    assert "| PRUNED" in text
+    assert "########............  40 %  0.4300  0.4100  RUNNING" in text
+    assert "PRUNED" in text
     assert "2 of 30 trials" in text
     assert "50.0 samples/s" in text
     assert "left" in text
@@ -68,6 +73,7 @@ def test_off_a_terminal_each_event_is_one_line(tmp_path: Path, capsys: pytest.Ca
     assert time.monotonic() - began < 0.5
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
+    assert lines[0] == "machine  1 trial(s) at a time, 2 CPU cores each"
     assert lines[2] == "trial 0: 10 %, best log loss 0.5000"
     assert lines[3].startswith("trial 0: FAILED (nan loss), log loss -; 1 of 30 trials")
 
@@ -76,10 +82,26 @@ def test_a_long_search_shows_the_best_and_the_latest(tmp_path: Path) -> None:
     study = study_of(
         tmp_path / "s", [(1 - number / 100 if number != 3 else 0.1, "COMPLETE") for number in range(28)]
     )
-    shown = [line.number for line in view_of(study)._shown()]
-    assert 3 in shown
-    assert shown[-1] == 27
-    assert len(shown) <= 16
+    for height, count in ((24, 17), (50, 24)):
+        lines = panel(view_of(study), 80, height).splitlines()
+        shown = [int(line.split()[0]) for line in lines if line[0].isdigit()]
+        assert 3 in shown
+        assert shown[-1] == 27
+        assert 10 < len(shown) <= count
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_panel_fits_the_terminal(tmp_path: Path, width: int) -> None:
+    study = study_of(tmp_path / "s", [(0.5, "COMPLETE") for _ in range(30)])
+    view = view_of(study)
+    view.on_trial_start(1, [], tune_trial(29, seed=43))
+    view.on_trial_result(1, [], tune_trial(29, seed=43), {"row": {"progress": 50, "objective": 0.5}})
+    lines = panel(view, width).splitlines()
+    assert len(lines) <= 23  # of 24: the cursor stands below
+    assert max(map(len, lines)) <= width
+    (running,) = (line for line in lines if "RUNNING" in line)
+    assert running.startswith("29 seed 43  3.00e-04  8     16")
+    assert ("##.." if width == 80 else "##########..........") + "  50 %" in running
 
 
 def test_runs_of_the_confirmation_are_shown_as_such(
@@ -95,9 +117,7 @@ def test_runs_of_the_confirmation_are_shown_as_such(
     again = tune_trial(1, seed=43, confirm=True)
     view.on_trial_start(1, [], again)
     view.on_trial_result(1, [], again, {"row": {"progress": 40, "objective": 0.41}})
-    console = Console(width=120, record=True, color_system=None)
-    console.print(view._draw())
-    assert "| 1 seed 43 |" in console.export_text()
+    assert "\n1 seed 43  3.00e-04" in panel(view, 120)
     study.end(record_of(study.ask_again(1, 43), [{"progress": 100, "objective": 0.4}], "COMPLETE"))
     view.on_trial_complete(1, [], again)
     lines = capsys.readouterr().out.splitlines()

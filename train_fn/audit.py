@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from train_fn.cli import explained, new_app, run_app
+from train_fn.cli import Json, Quiet, explained, new_app, run_app
+from train_fn.voice import Result, done, say
 
 app = new_app()
 
@@ -28,9 +29,12 @@ def audit(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override configs/train.yaml")
     ] = None,
-) -> None:
-    with explained():
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> Result:
+    with explained(quiet, json_) as spoken:
         _audit(dataset, model, output, set_ or [], strict)
+    return spoken.result
 
 
 def _audit(dataset: str, model: str | None, output: Path | None, sets: list[str], strict: bool) -> None:
@@ -49,16 +53,16 @@ def _audit(dataset: str, model: str | None, output: Path | None, sets: list[str]
     from train_fn.audit_warnings import leak_warnings
     from train_fn.inputs import audit
 
-    facts = audit(spec, config, paths, typer.echo, full=True)
-    typer.echo(render(facts))
-    typer.echo(f"files    {audit_path(spec, paths, facts.key)}")
+    facts = audit(spec, config, paths, say, full=True)
+    say(render(facts))
+    done(facts.model_dump(mode="json"), f"files    {audit_path(spec, paths, facts.key)}")
     if strict and (found := list(leak_warnings(facts))):
         raise InputError(f"--strict: no row may have a relative in another split, but {'; '.join(found)}")
     kept = [word for pair in sets for word in ("--set", pair)]
     words = [*(["--model", model] if model else []), *(["--output", str(output)] if output else []), *kept]
     if facts.leaks and facts.leakage and not facts.leakage.refused:
         words += ["--set", "splits=grouped"]
-    typer.echo(f"next     {shlex.join(['python', 'search/tune.py', '--dataset', dataset, *words])}")
+    say(f"next     {shlex.join(['python', 'search/tune.py', '--dataset', dataset, *words])}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -53,7 +53,7 @@ def read_texts(
 ) -> tuple[Shortcuts, Leakage]:
     """Fit what needs the texts themselves, on a sample of whole groups. `grouped` is from `grouped_splits`."""
     places = draw_groups(group, rows.characters)
-    say(f"reading {len(places):,} of {len(group):,} texts to see what gives the classes away")
+    say(f"AUROC    reading {len(places):,} of {len(group):,} texts to see what gives the classes away")
     sample = Sample(take_texts(splits, places), rows.label[places], rows.domain[places], rows.domains)
     kinds: dict[Splits, NDArray[np.int8]] = {"published": rows.published}
     if not isinstance(grouped, str):

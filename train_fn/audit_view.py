@@ -4,35 +4,32 @@ import math
 from collections.abc import Iterator
 from io import StringIO
 
-from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
-from train_fn.audit_facts import AuditFacts, Shortcut, Spread
+from train_fn.audit_facts import KINDS, AuditFacts, Shortcut, Spread
 from train_fn.audit_warnings import ascii_only, percent, warnings
 from train_fn.config import LABELS
+from train_fn.voice import TAG, new_table
 
-WIDTH = 200  # of the page; tables take what they need
-NAME = 30  # characters of a domain
+WIDTH = 80  # of the page
+NAME = 19  # characters of a domain
+TWINS = {"exact": "the same text", "normal": "the same, attacks undone,", "group": "a relative"}
 BECAUSE = {"source_id": "source_id", "prefix": "the same opening", "copy": "a copy", "near": "a near copy"}
 
 
 def render(facts: AuditFacts) -> str:
     """The whole audit as text."""
-    out = StringIO()
-    console = Console(file=out, width=WIDTH, color_system=None, highlight=False, markup=False, emoji=False)
-    console.print(_split_table(facts))
-    splits = out.getvalue()
-    console.print(_domain_table(facts))
-    lines = [*_group_lines(facts), *_weight_lines(facts), *_leakage_lines(facts)]
     text = [
         f"data     {ascii_only(facts.source)}, {facts.splits_kind} splits",
-        "         relatives: rows of the same text / the same once surface attacks are undone / the same group",
-        splits.rstrip(),
-        f"data     lengths: mean / median / 95 %; cut: longer than {facts.max_length} tokens",
-        *_scored_line(facts),
-        out.getvalue()[len(splits) :].rstrip(),
-        *lines,
+        _text(_split_table(facts)),
+        f"lengths  mean / median / 95 %; cut: longer than {facts.max_length} tokens",
+        _text(_length_table(facts)),
+        *_shortcut_lines(facts),
+        *_group_lines(facts),
+        *_weight_lines(facts),
+        *_leakage_lines(facts),
         *(f"warning  {line}" for line in warnings(facts)),
     ]
     return "\n".join(text)
@@ -44,50 +41,46 @@ def short_lines(facts: AuditFacts) -> list[str]:
     return lines if len(lines) == 1 else [*lines, "audit    python train_fn/audit.py shows it in full"]
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.ASCII)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True, overflow="crop")
-    return table
+def _text(table: Table) -> str:
+    """The table where texts stand, beside the tags."""
+    out = StringIO()
+    Console(file=out, width=WIDTH, color_system=None).print(Padding(table, (0, 0, 0, TAG), expand=False))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
 def _split_table(facts: AuditFacts) -> Table:
-    table = _table("split", "rows", *LABELS, "relatives in the same split", "relatives in train")
-    for name, split in facts.splits.items():
-        inside = " / ".join(percent(twins.inside / split.rows) for twins in split.twins.values())
-        train = " / ".join(percent(split.leaking(kind)) for kind in split.twins) if name != "train" else "-"
-        table.add_row(
-            name, f"{split.rows:,}", *(f"{count:,}" for count in split.classes.values()), inside, train
-        )
+    table, splits = new_table("split", *facts.splits), facts.splits.values()
+    table.add_row("rows", *(f"{split.rows:,}" for split in splits))
+    for label in LABELS:
+        table.add_row(label, *(f"{split.classes[label]:,}" for split in splits))
+    for kind in KINDS:
+        shares = (percent(split.twins[kind].inside / split.rows) for split in splits)
+        table.add_row(f"{TWINS[kind]} in this split", *shares)
+    for kind in KINDS:
+        told = {name: percent(split.leaking(kind)) for name, split in facts.splits.items()}
+        table.add_row(f"{TWINS[kind]} in train", *({**told, "train": "-"}.values()))
     return table
 
 
-def _domain_table(facts: AuditFacts) -> Table:
-    found = facts.shortcuts
-    table = _table(
-        "domain", "rows", "characters", "tokens", "cut", *(("length", "opening", "words") if found else ())
-    )
+def _length_table(facts: AuditFacts) -> Table:
+    table = new_table("domain", "rows", "characters", "tokens", "cut")
     for name, domain in facts.domains.items():
-        cells = [f"{domain.rows:,}", _spread(domain.characters), _spread(domain.tokens), percent(domain.cut)]
-        table.add_row(ascii_only(name)[:NAME], *cells, *(_scores(found.domains[name]) if found else []))
-    if found:
-        table.add_row(
-            "all",
-            f"{sum(domain.rows for domain in facts.domains.values()):,}",
-            "",
-            "",
-            "",
-            *_scores(found.overall),
-        )
+        lengths = (_spread(domain.characters), _spread(domain.tokens))
+        table.add_row(ascii_only(name)[:NAME], f"{domain.rows:,}", *lengths, percent(domain.cut))
     return table
 
 
-def _scored_line(facts: AuditFacts) -> Iterator[str]:
-    if found := facts.shortcuts:
-        yield (
-            "         AUROC of the length, of the first 40 characters and of TF-IDF, fitted on "
-            f"{found.train_rows:,} train rows, on {found.test_rows:,} test rows of {found.splits} splits"
-        )
+def _shortcut_lines(facts: AuditFacts) -> Iterator[str]:
+    if (found := facts.shortcuts) is None:
+        return
+    yield (
+        "AUROC    of the length, of the first 40 characters and of TF-IDF, fitted on "
+        f"{found.train_rows:,} train rows, on {found.test_rows:,} test rows of {found.splits} splits"
+    )
+    table = new_table("domain", "length", "opening", "words")
+    for name, shortcut in {**found.domains, "all": found.overall}.items():
+        table.add_row(ascii_only(name)[:NAME], *_scores(shortcut))
+    yield _text(table)
 
 
 def _group_lines(facts: AuditFacts) -> Iterator[str]:
@@ -137,7 +130,7 @@ def _leakage_lines(facts: AuditFacts) -> list[str]:
 
 
 def _spread(spread: Spread) -> str:
-    return f"{spread.mean:,.0f} / {spread.median:,.0f} / {spread.high:,.0f}"
+    return f"{spread.mean:,.0f}/{spread.median:,.0f}/{spread.high:,.0f}"
 
 
 def _scores(shortcut: Shortcut) -> list[str]:

@@ -50,7 +50,7 @@ def prepare(
             from train_fn.tokenizing import Encoder
 
             data = load_assigned(source, spec.slug, paths, config.splits, config.split_seed, say)
-            say(f"tokenising {source.text} with {model}, at most {config.max_length} tokens a text")
+            say(f"tokens   tokenising {source.text} with {model}, at most {config.max_length} tokens a text")
             about = {
                 "dataset": spec.name,
                 "source": source.text,
@@ -104,7 +104,7 @@ def _write(
         write_json(temporary / "meta.json", meta.model_dump(mode="json"))
     if encode.reused:
         total = sum(split.rows for split in splits.values())
-        say(f"the tokens of {encode.reused:,} of {total:,} rows were there already, and copied")
+        say(f"tokens   the tokens of {encode.reused:,} of {total:,} rows were there already, and copied")
     return meta
 
 
@@ -113,10 +113,11 @@ def _describe(spec: DatasetSpec, meta: Meta) -> Iterator[str]:
     for name, split in meta.splits.items():
         counts = " + ".join(f"{count:,} {label}" for count, label in zip(split.counts, LABELS, strict=True))
         cut = f"{split.truncated_share:.0%} of the texts cut at {meta.max_length} tokens"
-        yield f"{name}: {split.rows:,} rows ({counts}), {split.tokens / split.rows:.0f} tokens a row, {cut}"
+        mean = f"{split.tokens / split.rows:.0f} tokens a row"
+        yield f"data     {name}: {split.rows:,} rows ({counts}), {mean}, {cut}"
     if meta.splits_kind == "grouped":
         told = f"seed {meta.split_seed}, hash {str(meta.split_hash)[:12]}"
-        yield f"splits: grouped ({told}); related rows lie in one split"
+        yield f"data     splits: grouped ({told}); related rows lie in one split"
         return
     published = spec.published_train_counts
     if published is not None:
@@ -125,4 +126,4 @@ def _describe(spec: DatasetSpec, meta: Meta) -> Iterator[str]:
             if published == meta.splits["train"].counts
             else "another upload than the published"
         )
-        yield f"train rows are {same} ({published[0]:,} + {published[1]:,})"
+        yield f"data     train rows are {same} ({published[0]:,} + {published[1]:,})"

@@ -1,10 +1,22 @@
-"""What the command lines share: one message for a bad input, exit codes, and plain ASCII progress."""
+"""What the command lines share: how they speak, one message for a bad input, exit codes."""
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Annotated
 
 import typer
+
+from train_fn.voice import Voice, speaking
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="say only warnings, errors, and where the results lie")]
+Json = Annotated[
+    bool, typer.Option("--json", help="the result as a JSON object; all else goes to standard error")
+]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="discard a run there that is finished or has other settings")
+]
+Price = Annotated[float | None, typer.Option(help="of a GPU, or of a machine without one: say the cost")]
 
 QUIET = {
     "TQDM_ASCII": " #",  # the bars of datasets and huggingface_hub, without block characters
@@ -24,15 +36,25 @@ def new_app() -> typer.Typer:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn what the user can mend into one message and exit code 2."""
+def explained(quiet: bool = False, apart: bool = False) -> Iterator[Voice]:
+    """Run a command in the voice of `train_fn.voice.speaking`; what the user can mend becomes one message and exit
+    code 2. A command that ends early and well (typer.Exit) goes on behind the block."""
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
+    with speaking(quiet, apart) as voice, _explained():
+        yield voice
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
     from train_fn.errors import InputError
     from train_fn.storage import FULL
 
-    for key, value in QUIET.items():
-        os.environ.setdefault(key, value)
     try:
         yield
+    except typer.Exit as end:
+        if end.exit_code:
+            raise
     except InputError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error

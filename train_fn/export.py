@@ -32,7 +32,7 @@ def write_merged(run: RunFolder, config: TrainConfig, data: Path, paths: Paths, 
     folder, tokens, device = run.folder / MERGED, open_set(data), default_device()
     if folder.exists():
         return
-    say("merging the adapter into its base, and comparing the two")
+    say("merged   merging the adapter into its base, and comparing the two")
     judge = Judge(run, tokens, _padded(config, device))
     # PEFT still asks Transformers for what it is about to rename.
     with _full_precision(), warnings.catch_warnings(action="ignore", category=FutureWarning):

@@ -76,7 +76,7 @@ def execute_here(job: Job, run: RunFolder) -> None:
     from train_fn.monitor import Monitor
     from train_fn.worker import default_device, execute
 
-    with RunBar() as bar, logged(run.logs / "run.log", bar.say):
+    with RunBar() as bar, logged(run.logs / "run.log", shown=True):
         monitor = Monitor(job.run_id, job.folder, job.tracking, progress=bar.tell)
         try:
             execute(job, monitor, default_device())
@@ -111,7 +111,7 @@ def finish(
         write_lineage(run, open_set(inputs.data).meta, config, origin)
     add_baseline(run, inputs.source, spec, config, paths, say)
     if not (run.folder / EVALUATION).exists():
-        say("judging the detector on the test split")
+        say("test     judging the detector on the test split")
         judge(run.folder, open_set(inputs.data), find_groups(inputs.source, spec.slug, paths, say))
     delivered = delivery.write(run, spec, config, inputs.data, paths, say)
     hint = sync_hint(run.logs)

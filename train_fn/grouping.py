@@ -52,7 +52,7 @@ def find_hashes(splits: "DatasetDict", rows: int, work: Path, say: Say) -> tuple
     """uint64 [rows, 2] text and normal hashes, and the openings, bytes [rows], in a file of `work`."""
     hashes = np.empty((rows, 2), np.uint64)
     heads = _on_disk(work / "heads", np.dtype(f"S{HEAD_BYTES}"), (rows,))
-    progress, start = Progress("reading texts for groups", rows, say), 0
+    progress, start = Progress("groups   reading texts", rows, say), 0
     for found in map_chunks(hash_texts, read_chunks(splits, np.arange(rows)), rows):
         part = slice(start, start + len(found.hashes))
         hashes[part], heads[part] = found
@@ -73,7 +73,7 @@ def find_edges(splits: "DatasetDict", hashes: np.ndarray, heads: np.ndarray, wor
     prefix = prefix_edges(heads, openings)
     known = _known_words(splits, hashes[:, 1], chosen, domains)
     signed = _sign(splits, chosen, len(hashes), known, work, say)
-    say(f"comparing {np.count_nonzero(signed.bits):,} distinct texts for near copies")
+    say(f"groups   comparing {np.count_nonzero(signed.bits):,} distinct texts for near copies")
     near, levels = near_edges(signed)
     return Edges(chain(ids), prefix, copies, chosen[near], levels)
 
@@ -143,7 +143,7 @@ def _sign(
         _on_disk(work / "sketches", np.dtype(np.uint16), (count, PERMUTATIONS)),
         np.zeros(count, np.float32),
     )
-    progress, start = Progress("signing texts for groups", count, say), 0
+    progress, start = Progress("groups   signing texts", count, say), 0
     for found in map_chunks(partial(sign_texts, known=known), read_chunks(splits, chosen), rows):
         part = slice(start, start + len(found.bits))
         signed.sketches[part], signed.bits[part] = found

@@ -83,7 +83,7 @@ def find_groups(source: Source, slug: str, paths: Paths, say: Callable[[str], No
     if (facts := _complete(folder)) is None:
         with waiting_lock(folder, "looking for related texts in", say):
             if (facts := _complete(folder)) is None:
-                say(f"looking for copies and related texts in {source.text}")
+                say(f"groups   looking for copies and related texts in {source.text}")
                 facts = _write(folder, source, say)
     return Groups(folder, facts)
 

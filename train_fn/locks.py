@@ -15,7 +15,7 @@ def waiting_lock(path: Path, doing: str, say: Callable[[str], None]) -> Iterator
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say(f"another process is {doing} this set; waiting for it")
+        say(f"waiting  another process is {doing} this set")
         lock.acquire()
     try:
         yield

@@ -26,7 +26,8 @@ from warnings import simplefilter
 
 import typer
 
-from train_fn.cli import explained, new_app, run_app
+from train_fn import voice
+from train_fn.cli import Quiet, explained, new_app, run_app
 
 if TYPE_CHECKING:
     from train_fn.score_files import Line, Write
@@ -68,25 +69,26 @@ def predict(
     domain: Annotated[str | None, typer.Option(help="the domain of texts that name none")] = None,
     fpr: Annotated[int, typer.Option(help="5 or 1: percent of human texts that may be called AI")] = 5,
     output: Annotated[Path | None, typer.Option(help="results as .jsonl, .csv or .parquet")] = None,
-    json_: Annotated[bool, typer.Option("--json", help="standard output as one JSON object a line")] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="rows as one JSON object each; of --output a summary")
+    ] = False,
     replace_: Annotated[bool, typer.Option("--replace", help="write over an --output that is there")] = False,
-) -> None:
-    with explained():
+    quiet: Quiet = False,
+) -> voice.Result:
+    with explained(quiet, apart=True) as spoken:
         wanted = Wanted(run, text, file, column, domain_column, domain, fpr, output, json_, replace_)
         try:
             _predict(wanted)
         except KeyboardInterrupt:
             typer.echo("stopped; no --output was written", err=True)
             raise typer.Exit(130) from None
+    return spoken.result
 
 
 def _predict(wanted: Wanted) -> None:
-    from train_fn.errors import InputError
     from train_fn.score_files import check_output
 
     if wanted.output:
-        if wanted.json:
-            raise InputError("--json is for standard output, and --output has its ending; give one of them")
         check_output(wanted.output, wanted.replace, wanted.file)
     rows = _rows(wanted)
 
@@ -98,22 +100,23 @@ def _predict(wanted: Wanted) -> None:
     prepare_device(default_device(), 1.0)
     scorer = TextScorer.open(wanted.run, wanted.fpr)
     if scorer.judge.thresholds is None:
-        _say(f"{wanted.run} has no thresholds.json: no verdicts, and probabilities at temperature 1")
+        voice.say(
+            f"warning  {wanted.run} has no thresholds.json: no verdicts, and probabilities at temperature 1"
+        )
     done = failed = 0
-    shown = wanted.many and bool(wanted.output or not sys.stdout.isatty())
-    with _written(wanted) as write, ScoreBar(_say, shown) as bar:
+    shown = wanted.many and bool(wanted.output or not voice.current().results.isatty())
+    with _written(wanted) as write, ScoreBar(shown) as bar:
         for part in scorer.stream(rows):
             write([{"row": done + n, **asdict(result)} for n, (_, result) in enumerate(part)])
             done, failed = done + len(part), failed + sum(bool(result.error) for _, result in part)
             bar.at(done, part[-1][0].share)
     if wanted.many:
-        _say(f"scored   {done:,} texts in {bar.seconds:,.1f} s, {done / bar.seconds:,.1f} a second")
+        voice.say(f"scored   {done:,} texts in {bar.seconds:,.1f} s, {done / bar.seconds:,.1f} a second")
     if failed:
-        _say(f"errors   {failed:,} of {done:,} rows have an error in place of a result")
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
+        voice.say(f"errors   {failed:,} of {done:,} rows have an error in place of a result")
+    if wanted.output:
+        summary = {"output": str(wanted.output), "rows": done, "errors": failed, "seconds": bar.seconds}
+        voice.done(summary if wanted.json else None, f"files    {wanted.output}")
 
 
 def _rows(wanted: Wanted) -> "Iterator[TextRow]":
@@ -146,7 +149,7 @@ def _written(wanted: Wanted) -> "Iterator[Write]":
     def show(line: "Line") -> str:
         return json.dumps(line) if wanted.json else plain(line, wanted.fpr, wanted.many)
 
-    yield lambda lines: typer.echo("\n".join(map(show, lines)))
+    yield lambda lines: print("\n".join(map(show, lines)), file=voice.current().results, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from train_fn.config import DatasetSpec, Splits, TrainConfig
 from train_fn.errors import InputError
 from train_fn.source import Source
 from train_fn.storage import Paths, read_json, write_json, write_text
+from train_fn.thresholds import THRESHOLDS
 from train_fn.tokenized import Meta
 from train_fn.values import read_yaml
 
@@ -108,6 +109,16 @@ class RunFolder:
         """Record what the run found of the settings that were undecided."""
         self._write_config(_with_train(read_yaml(self.folder / "config.yaml"), values))
 
+    def told(self) -> dict[str, Any]:
+        """What a program reads at the end of a run."""
+        return {
+            "run": self.name,
+            "folder": str(self.folder),
+            "logs": str(self.logs),
+            "metrics": read_json(self.folder / "metrics.json"),
+            "thresholds": read_json(self.folder / THRESHOLDS),
+        }
+
     def _write_config(self, settings: Mapping[str, Any]) -> None:
         text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=False)
         write_text(self.folder / "config.yaml", "# config.yaml: resolved, as the run used it\n" + text)
@@ -157,7 +168,7 @@ def add_baseline(
     found = read_json(run.folder / "metrics.json")
     if "tfidf_balanced_accuracy" in found:
         return
-    say("fitting TF-IDF with logistic regression on the same rows, to stand beside the detector")
+    say("test     fitting TF-IDF with logistic regression on the same rows, to stand beside the detector")
     splits = load_assigned(source, spec.slug, paths, train.splits, train.split_seed, say).splits
     labels = splits["train"].with_format("numpy")["label"][:]
     rows = splits["train"].select(stratified_subset(labels, train.max_rows, SEED))
@@ -179,6 +190,5 @@ def summary(run: RunFolder) -> list[str]:
         lines.append(f"test     {key}: {start}{after[key]:.4f} after training")
     fitted = " on {train:,} train and {test:,} test rows".format(**found["tfidf_rows"])
     lines.append(f"test     balanced accuracy of TF-IDF: {found['tfidf_balanced_accuracy']:.4f}{fitted}")
-    lines.append(f"files    {run.folder}")
     lines.append(f"logs     {run.logs}")
     return lines

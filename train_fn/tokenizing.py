@@ -115,7 +115,7 @@ def write_split(
     `places` are those of its rows.
     """
     name, found, done = str(split.split), list[_Batch](), 0
-    progress, mapped = Progress(f"tokenising {name}", len(split), say), read_only_files()
+    progress, mapped = Progress(f"tokens   {name}", len(split), say), read_only_files()
     with (folder / f"{name}.tokens.npy").open("wb") as file:
         _write_header(file, 0)
         for table in split.with_format("arrow").iter(batch_size=BATCH):

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from train_fn.cli import explained, new_app, run_app
+from train_fn.cli import Json, Quiet, Replace, explained, new_app, run_app
 from train_fn.delivery import Delivery, License, NoMerged
+from train_fn.voice import Result, done, say
 
 app = new_app()
 
@@ -23,19 +24,20 @@ def train(
     model: Annotated[str | None, typer.Option(help="a Hub name or a folder [Qwen/Qwen3-0.6B]")] = None,
     seed: Annotated[int | None, typer.Option(help="of the training [42]")] = None,
     output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="discard a run there that is finished or has other settings")
-    ] = False,
+    replace: Replace = False,
     no_merged: NoMerged = False,
     license_: License = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override configs/train.yaml")
     ] = None,
-) -> None:
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> Result:
     flags = {"max_rows": max_rows, "model": model, "seed": seed}
-    with explained():
+    with explained(quiet, json_) as spoken:
         given = {key: value for key, value in flags.items() if value is not None}
         _train(dataset, set_ or [], given, output, replace, Delivery(not no_merged, license_))
+    return spoken.result
 
 
 def _train(
@@ -59,16 +61,17 @@ def _train(
     from train_fn.run_folder import RunFolder, run_name
 
     with RunFolder.of(paths, run_name(config.model, spec, config.splits)).locked():
-        inputs = prepare_inputs(spec, config, paths, typer.echo)
+        inputs = prepare_inputs(spec, config, paths, say)
         run, job = claim_run(spec, config, paths, inputs, {}, delivery, replace=replace)
         if not run.finished:
             execute_here(job, run)
         origin = {"study": None, "trial_id": None}
-        for line in finish(run, spec, config, inputs, paths, origin, delivery, typer.echo):
-            typer.echo(line)
+        for line in finish(run, spec, config, inputs, paths, origin, delivery, say):
+            say(line)
     where = ["--output", str(output)] if output else []
     command = shlex.join(["python", "search/tune.py", "--dataset", dataset, *where])
-    typer.echo(f"next     search for better hyperparameters: {command}")
+    done({**run.told(), "next": command}, f"files    {run.folder}")
+    say(f"next     {command}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
