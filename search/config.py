@@ -15,13 +15,13 @@ from pydantic import Field, field_validator, model_validator
 from train_fn.config import DatasetSpec, TrainConfig, resolve_train
 from train_fn.errors import InputError
 from train_fn.storage import CONFIGS
-from train_fn.values import Frozen, build, nearest, read_yaml
+from train_fn.values import Settings, build, nearest, read_yaml
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 ForecastMode = Literal["auto", "always", "never"]
 
 
-class Bounds(Frozen):
+class Bounds(Settings):
     """A closed interval, searched on a log scale."""
 
     low: float = Field(gt=0)
@@ -45,7 +45,7 @@ class PowersOfTwo(Bounds):
         return value
 
 
-class SpaceConfig(Frozen):
+class SpaceConfig(Settings):
     """The space of trials. Alpha is searched through alpha / rank, for the update scales with that ratio."""
 
     learning_rate: Bounds = Bounds(low=2e-5, high=2e-3)
@@ -53,7 +53,7 @@ class SpaceConfig(Frozen):
     lora_alpha_ratio: PowersOfTwo = PowersOfTwo(low=0.5, high=4)
 
 
-class SearchConfig(Frozen):
+class SearchConfig(Settings):
     """One search. The reasons for the values stand in configs/search.yaml. The seed is TrainConfig's."""
 
     trials: int = Field(default=20, ge=1, le=100_000)
@@ -61,9 +61,9 @@ class SearchConfig(Frozen):
     time_budget: float | None = Field(default=None, gt=0, description="seconds; 8h, 90m, 1h30m are read too")
     forecast: ForecastMode = "auto"
     gpus_per_trial: float = Field(default=1.0, gt=0, le=1)
-    cpus_per_trial: int | None = Field(default=None, ge=1)
+    cpus_per_trial: int | None = Field(default=None, ge=1, lt=2**31)
     space: SpaceConfig = SpaceConfig()
-    startup_trials: int = Field(default=6, ge=1)
+    startup_trials: int = Field(default=6, ge=1, lt=2**31)
     prior_top: int = Field(default=5, ge=0, le=100)
     grace_percent: int = Field(default=50, ge=1, le=100)
     reduction_factor: float = Field(default=3, gt=1)

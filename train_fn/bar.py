@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from train_fn.secret import hidden
+
 WIDTH = 30
 
 
@@ -64,7 +66,7 @@ def logged(path: Path, say: Callable[[str], None] | None = None) -> Iterator[Non
     if say is not None:
         handlers.append(_SayHandler(say))
     for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(_Hiding("%(asctime)s %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
@@ -73,6 +75,11 @@ def logged(path: Path, say: Callable[[str], None] | None = None) -> Iterator[Non
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
+
+
+class _Hiding(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return hidden(super().format(record))
 
 
 class _SayHandler(logging.Handler):
