@@ -105,8 +105,9 @@ def ranked(choice: Choice) -> tuple[Candidate, ...]:
 
 
 def studies_in(paths: Paths) -> list[Study]:
-    """Every study under the output folder, by name."""
-    return [Study(file.parent) for file in sorted(paths.studies.glob("*/config.yaml"))]
+    """Every study under the output folder, by name; none that a link leads to outside of it."""
+    folders = [file.parent for file in sorted(paths.studies.glob("*/config.yaml"))]
+    return [Study(folder) for folder in folders if not paths.leads_out(folder)]
 
 
 def _rank(choice: Choice) -> tuple[bool, int, bool, bool, float]:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from train_fn.config import DatasetSpec, TrainConfig, resolve_train
 from train_fn.errors import InputError
 from train_fn.storage import CONFIGS
-from train_fn.values import Frozen, build, nearest, read_yaml
+from train_fn.values import Settings, build, nearest, read_yaml
 
 
 def _address(value: str | None) -> str | None:
@@ -32,7 +32,7 @@ ForecastMode = Literal["auto", "always", "never"]
 Address = Annotated[str | None, AfterValidator(_address)]
 
 
-class Bounds(Frozen):
+class Bounds(Settings):
     """A closed interval, searched on a log scale."""
 
     low: float = Field(gt=0)
@@ -56,7 +56,7 @@ class PowersOfTwo(Bounds):
         return value
 
 
-class SpaceConfig(Frozen):
+class SpaceConfig(Settings):
     """The space of trials. Alpha is searched through alpha / rank, for the update scales with that ratio."""
 
     learning_rate: Bounds = Bounds(low=2e-5, high=2e-3)
@@ -64,7 +64,7 @@ class SpaceConfig(Frozen):
     lora_alpha_ratio: PowersOfTwo = PowersOfTwo(low=0.5, high=4)
 
 
-class SearchConfig(Frozen):
+class SearchConfig(Settings):
     """One search. The reasons for the values stand in configs/search.yaml. The seed is TrainConfig's."""
 
     trials: int = Field(default=20, ge=1, le=100_000)
@@ -73,9 +73,9 @@ class SearchConfig(Frozen):
     forecast: ForecastMode = "auto"
     address: Address = None
     gpus_per_trial: float = Field(default=1.0, gt=0, le=1)
-    cpus_per_trial: int | None = Field(default=None, ge=1)
+    cpus_per_trial: int | None = Field(default=None, ge=1, lt=2**31)
     space: SpaceConfig = SpaceConfig()
-    startup_trials: int = Field(default=6, ge=1)
+    startup_trials: int = Field(default=6, ge=1, lt=2**31)
     prior_top: int = Field(default=5, ge=0, le=100)
     grace_percent: int = Field(default=50, ge=1, le=100)
     reduction_factor: float = Field(default=3, gt=1)

@@ -148,9 +148,11 @@ def _losses(runs: list[list[ConfirmRecord]], folder_of: Callable[[ConfirmRecord]
     """[candidates, seeds, rows], or the means [candidates, seeds] where a file of losses was cleared away."""
     import numpy as np
 
+    from train_fn.arrays import read_array
+
     files = [[folder_of(run) / LOSSES for run in row] for row in runs]
     if all(file.exists() for row in files for file in row):
-        return np.array([[np.load(file) for file in row] for row in files])
+        return np.array([[read_array(file) for file in row] for row in files])
     return np.array([[run.value for run in row] for row in runs])
 
 

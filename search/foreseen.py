@@ -32,7 +32,7 @@ class Foreseen:
         if self.record is None:
             return
         file = folder / FORECAST
-        there = read_json(file) if file.exists() else {}
+        there = _read(file)
         if not there or any(there.get(key) != value for key, value in self.scope.items()):
             spent = sum(_sittings(folder).values())
             write_json(file, {**self.scope, **self.record, "spent_before_seconds": spent})
@@ -72,7 +72,7 @@ def sitting(folder: Path) -> Iterator[None]:
 
 def settle(folder: Path, say: Callable[[str], None]) -> None:
     """Write and say what was forecast and what it took, all sittings together; once for each forecast."""
-    told = read_json(folder / FORECAST) if (folder / FORECAST).exists() else {}
+    told = _read(folder / FORECAST)
     if not told or "actual_seconds" in told:
         return
     took = sum(_sittings(folder).values()) - told["spent_before_seconds"]
@@ -82,5 +82,12 @@ def settle(folder: Path, say: Callable[[str], None]) -> None:
 
 
 def _sittings(folder: Path) -> dict[str, float]:
-    file = folder / SITTINGS
-    return dict(read_json(file)) if file.exists() else {}
+    return _read(folder / SITTINGS)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Of a file that is not there or damaged nothing: no run may end because of what was foreseen for it."""
+    try:
+        return dict(read_json(file))
+    except (OSError, ValueError, TypeError):
+        return {}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search.study import Study
+from train_fn.arrays import read_array
 from train_fn.config import LABELS, DatasetSpec, TrainConfig
 from train_fn.errors import InputError
 from train_fn.storage import Paths, atomic_file
@@ -63,7 +64,7 @@ def find_seen(
         )
     data = open_set(inputs.data)
     groups = find_groups(inputs.source, spec.slug, paths, say)
-    overlap = find_overlap(np.load(study.texts_file), data, groups)
+    overlap = find_overlap(read_array(study.texts_file), data, groups)
     for line in overlap.lines():
         say(line)
     if decontaminate:

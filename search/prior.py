@@ -14,7 +14,7 @@ from search.study import Study
 from train_fn.config import DatasetSpec, TrainConfig, known_datasets
 from train_fn.errors import InputError
 from train_fn.storage import Paths, read_json, write_json
-from train_fn.values import Frozen
+from train_fn.values import Frozen, summed_up
 
 FILE = "prior.json"
 LEAST = 2  # complete trials: one is not better than any other
@@ -121,8 +121,8 @@ def read_prior(study: Study) -> Prior | None:
         return Prior.model_validate(read_json(file)) if file.exists() else None
     except ValueError as error:
         raise InputError(
-            f"{file} must say what the study was begun with, but: {error}; put the file back, or begin another "
-            "study with --study"
+            f"{file} must say what the study was begun with, but: {summed_up(error)}; put the file back, or begin "
+            "another study with --study"
         ) from error
 
 

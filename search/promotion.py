@@ -19,20 +19,20 @@ from train_fn.bar import RunBar
 from train_fn.config import DatasetSpec, TrainConfig, check_train
 from train_fn.errors import InputError
 from train_fn.storage import CONFIGS, read_json
-from train_fn.values import Frozen, build, nearest, read_yaml
+from train_fn.values import Settings, build, nearest, read_yaml
 from train_fn.voice import say
 
 POLL_SECONDS = 0.5
 
 
-class PromoteConfig(Frozen):
+class PromoteConfig(Settings):
     """How a full run is run. The reasons for the values stand in configs/promote.yaml."""
 
     address: Address = None
-    workers: int = Field(default=1, ge=1)
-    cpus_per_worker: int | None = Field(default=None, ge=1)
+    workers: int = Field(default=1, ge=1, lt=2**31)
+    cpus_per_worker: int | None = Field(default=None, ge=1, lt=2**31)
     forecast: ForecastMode = "auto"
-    max_failures: int = Field(default=3, ge=0)
+    max_failures: int = Field(default=3, ge=0, lt=2**31)
     rungs: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(default=(0.01, 0.05), min_length=1)
     max_extra_cost: float = Field(default=0.2, gt=0)
 

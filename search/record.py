@@ -12,7 +12,7 @@ from search.config import SearchConfig
 from search.space import Point
 from train_fn.config import DatasetSpec, TrainConfig
 from train_fn.errors import InputError
-from train_fn.values import Frozen
+from train_fn.values import Frozen, summed_up
 
 Row = Mapping[str, Any]
 LOCK = ".lock"  # in a run's folder: held by the process that writes there, freed by its death
@@ -108,7 +108,8 @@ def item_of(kind: type[Item], text: bytes, file: Path) -> Item:
         return kind.model_validate_json(text)
     except ValueError as error:
         raise InputError(
-            f"{file} must be a record of this version, but: {error}; put the file back, or search anew (--study)"
+            f"{file} must be a record of this version, but: {summed_up(error)}; put the file back, or search anew "
+            "(--study)"
         ) from error
 
 

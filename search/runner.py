@@ -65,6 +65,7 @@ def run_search(
     begun_with = prior_of(study, config, paths)
     say(f"study    {study.name}: {study.folder}")
     study.check_config(config)
+    study.unfinished(), study.reruns()  # a damaged record is told before anything is written
     config, foreseen = foresee(study, config, inputs)
     with study.locked():
         study.adopt_config(config)

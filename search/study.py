@@ -31,7 +31,7 @@ from search.space import Point
 from search.winner import Winner, find_winner
 from train_fn.errors import InputError
 from train_fn.storage import Paths, append_line, read_json, read_lines, write_json, write_text
-from train_fn.values import read_yaml
+from train_fn.values import read_yaml, summed_up
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -75,7 +75,9 @@ class Study:
         try:
             return StudyConfig.model_validate(read_yaml(file))
         except ValueError as error:
-            raise InputError(f"{file} is no configuration of a study: {error}") from error
+            raise InputError(
+                f"{file} is no configuration of a study: {summed_up(error)}; put it back, or search anew (--study)"
+            ) from error
 
     def check_config(self, config: StudyConfig) -> None:
         """A config.yaml that is there must be for the same settings. Raises InputError."""
@@ -190,10 +192,13 @@ class Study:
 
 
 def open_study(paths: Paths, name: str) -> Study:
-    """The study of that name, which need not exist yet. Raises InputError for what is no folder name."""
+    """The study of that name, which need not exist yet.
+
+    Raises InputError for what is no name of a folder, and for a link out of the output folder.
+    """
     if not NAME.fullmatch(name):
         raise InputError(
             "--study takes at most 64 letters, digits, '.', '_' and '-', the first a letter or digit, "
             f"but got {name!r}"
         )
-    return Study(paths.studies / name)
+    return Study(paths.inside(paths.studies / name))

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.progress import Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from train_fn.secret import hidden
 from train_fn.voice import current, say
 
 WIDTH, ROOM = 30, 28  # characters of a bar at most, and of its brackets, the clock and the spaces
@@ -69,7 +70,7 @@ def logged(path: Path, *, shown: bool = False) -> Iterator[None]:
     if shown:
         handlers.append(_SayHandler())
     for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(_Hiding("%(asctime)s %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
@@ -78,6 +79,11 @@ def logged(path: Path, *, shown: bool = False) -> Iterator[None]:
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
+
+
+class _Hiding(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return hidden(super().format(record))
 
 
 class _SayHandler(logging.Handler):

@@ -1,6 +1,8 @@
 """What the command lines share: how they speak, one message for a bad input, exit codes."""
 
 import os
+import tempfile
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated
@@ -38,7 +40,7 @@ def new_app() -> typer.Typer:
 @contextmanager
 def explained(quiet: bool = False, apart: bool = False) -> Iterator[Voice]:
     """Run a command in the voice of `train_fn.voice.speaking`; what the user can mend becomes one message and exit
-    code 2. A command that ends early and well (typer.Exit) goes on behind the block."""
+    code 2, a fault of ours one and 1. A command that ends early and well (typer.Exit) goes on behind the block."""
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
     with speaking(quiet, apart) as voice, _explained():
@@ -48,34 +50,71 @@ def explained(quiet: bool = False, apart: bool = False) -> Iterator[Voice]:
 @contextmanager
 def _explained() -> Iterator[None]:
     from train_fn.errors import InputError
-    from train_fn.storage import FULL
+    from train_fn.surroundings import check_environment
 
     try:
+        check_environment()
         yield
     except typer.Exit as end:
         if end.exit_code:
             raise
     except InputError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
+        raise _ended(str(error), 2) from error
     except KeyboardInterrupt:
         typer.echo("stopped; nothing finished is lost, the same command goes on", err=True)
         raise typer.Exit(130) from None  # so that `promote && deploy` does not deploy what is not there
-    except PermissionError as error:
-        typer.echo(
-            f"error: {error.filename} must be readable and writable for you, but it is not; try --output",
-            err=True,
-        )
-        raise typer.Exit(2) from error
+    except (typer.Abort, BrokenPipeError):
+        raise
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        typer.echo(
-            f"error: no space left to write {error.filename or 'the record'}; free some and go on "
-            "with the same command: nothing finished is lost",
-            err=True,
+        raise _ended(_of_the_machine(error), 2) from error
+    except Exception as error:
+        raise _ended(_of_ours(error), 1) from error
+
+
+def _ended(message: str, code: int) -> typer.Exit:
+    """Say what ended the command, in ASCII without control characters: it may quote what a file holds."""
+    from train_fn.secret import hidden
+
+    lines = hidden(message).split("\n")
+    typer.echo("error: " + "\n".join(line if _plain(line) else ascii(line)[1:-1] for line in lines), err=True)
+    return typer.Exit(code)
+
+
+def _plain(line: str) -> bool:
+    return line.isascii() and line.isprintable()
+
+
+def _of_the_machine(error: OSError) -> str:
+    from train_fn.storage import FULL
+
+    if error.errno in FULL:
+        return (
+            f"no space left to write {error.filename or 'the record'}; free some and go on with the same "
+            "command: nothing finished is lost"
         )
-        raise typer.Exit(2) from error
+    if isinstance(error, PermissionError):
+        return f"{error.filename} must be readable and writable for you, but it is not; try --output"
+    where = error.filename or "a file or a connection"
+    return f"{where} must be usable, but: {error.strerror or error}; mend that, or try another --output"
+
+
+def _of_ours(error: Exception) -> str:
+    """Where the traceback lies: who reports it needs it, who reads the message does not."""
+    from train_fn.secret import hidden
+
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="detector-search-", suffix=".txt", encoding="utf-8", delete=False
+        ) as file:
+            file.write(hidden("".join(traceback.format_exception(error))))
+        place = file.name
+    except OSError:
+        place = "your command"
+    told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return (
+        f"a fault of this program, not of yours: {told}; nothing finished is lost, the same command goes on. "
+        f"Please report it with {place}"
+    )
 
 
 def run_app(app: typer.Typer, argv: Sequence[str] | None) -> int:

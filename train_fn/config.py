@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from train_fn.errors import InputError
-from train_fn.storage import CONFIGS
-from train_fn.values import Frozen, build, nearest, read_yaml
+from train_fn.storage import CONFIGS, is_folder, located
+from train_fn.values import Settings, build, nearest, read_yaml, shown
 
 LABELS = ("AI_Generated", "Human_Written")
 SEVEN_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -24,6 +24,7 @@ Spelling = Annotated[
     str, BeforeValidator(lambda key: str(key) if type(key) is int else key)
 ]  # YAML's 0 is "0"
 FOLDER_FILE = "dataset.yaml"
+LONGEST_NAME = 100  # characters of a data set's name, which becomes part of the names of folders
 FOLDER_KEYS = ("labels", "train", "search")
 Splits = Literal["published", "grouped"]
 # On a GPU about 14 GB of activations for Qwen3-0.6B (estimated), so that a card of 24 GB holds it; on a CPU more
@@ -33,10 +34,10 @@ FLASH, VARLEN, SDPA = "flash_attention_2", "varlen", "sdpa"  # the last one need
 AUTO_TOKENS = {"cuda": 4096, "cpu": 2048}
 
 
-class DatasetSpec(Frozen):
+class DatasetSpec(Settings):
     """One data set: where its rows come from and what is known of it beforehand."""
 
-    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(min_length=1, max_length=LONGEST_NAME, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     hub_id: str | None = None
     revision: str | None = None
     path: Path | None = None
@@ -58,13 +59,13 @@ class DatasetSpec(Frozen):
         return self.hub_id is None and self.path is None
 
 
-class TrainConfig(Frozen):
+class TrainConfig(Settings):
     """One training run. The reasons for the values stand in configs/train.yaml."""
 
-    model: str = "Qwen/Qwen3-0.6B"
-    model_revision: str | None = None
+    model: str = Field(default="Qwen/Qwen3-0.6B", min_length=1)
+    model_revision: str | None = Field(default=None, pattern=r"^[A-Za-z0-9]+([._/-]?[A-Za-z0-9]+)*$")
     max_length: int = Field(default=384, ge=8, le=32768)
-    max_rows: int | None = Field(default=None, ge=16)
+    max_rows: int | None = Field(default=None, ge=16, lt=2**31)
     splits: Splits = "published"
     split_seed: int = Field(default=42, ge=0, lt=2**31)
     attention: Attention = "auto"
@@ -73,10 +74,12 @@ class TrainConfig(Frozen):
     lora_rank: int = Field(default=16, ge=1, le=1024)
     lora_alpha: float = Field(default=32.0, gt=0, le=65536)
     lora_dropout: float = Field(default=0.05, ge=0, lt=1)
-    target_modules: Literal["all-linear"] | tuple[str, ...] = SEVEN_PROJECTIONS
+    target_modules: Literal["all-linear"] | Annotated[tuple[str, ...], Field(min_length=1)] = (
+        SEVEN_PROJECTIONS
+    )
     epochs: float = Field(default=3.0, gt=0, le=1000)
-    batch_size: int = Field(default=256, ge=1)
-    micro_batch_tokens: Annotated[int, Field(ge=8)] | Literal["auto"] = "auto"
+    batch_size: int = Field(default=256, ge=1, lt=2**31)
+    micro_batch_tokens: Annotated[int, Field(ge=8, lt=2**31)] | Literal["auto"] = "auto"
     gradient_checkpointing: bool = False
     learning_rate: float = Field(default=1e-4, gt=0, le=10)
     weight_decay: float = Field(default=0.01, ge=0, le=10)
@@ -84,11 +87,18 @@ class TrainConfig(Frozen):
     max_grad_norm: float = Field(default=1.0, gt=0)
     class_weights: Literal["inverse_frequency", "published", "none"] = "inverse_frequency"
     evaluations: int = Field(default=10, ge=1, le=100)
-    eval_rows: int = Field(default=5000, ge=16)
-    eval_before_rows: int = Field(default=1000, ge=0)
-    patience: int = Field(default=4, ge=1)
+    eval_rows: int = Field(default=5000, ge=16, lt=2**31)
+    eval_before_rows: int = Field(default=1000, ge=0, lt=2**31)
+    patience: int = Field(default=4, ge=1, lt=2**31)
     checkpoint_minutes: float = Field(default=15.0, gt=0)
     seed: int = Field(default=42, ge=0, lt=2**31)
+
+    @field_validator("model")
+    @classmethod
+    def _no_url(cls, model: str) -> str:
+        if "://" in model or not model.isprintable():  # a URL may hold a password, and this goes into records
+            raise ValueError("must be a Hub name such as Qwen/Qwen3-0.6B, or a folder")
+        return model
 
     def on_device(self, kind: str) -> "TrainConfig":
         """This configuration with `auto` micro-batches resolved for a device of that kind (cuda, cpu)."""
@@ -119,13 +129,12 @@ def find_dataset(name: str) -> DatasetSpec:
         if known.lower() == name.lower():
             path = CONFIGS / "datasets" / f"{known}.yaml"
             return build(DatasetSpec, read_yaml(path), str(path))
-    folder = Path(name).expanduser().absolute()
-    if folder.is_dir():
-        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).lstrip(".-_") or "data"
+    if name and is_folder(folder := located(name)):
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).lstrip(".-_")[:LONGEST_NAME] or "data"
         return build(DatasetSpec, {"name": safe, "path": folder, **_own_settings(folder)}, str(folder))
     raise InputError(
         f"--dataset must be one of {', '.join(known_datasets())} or a folder with train, validation and test "
-        f"as parquet, csv or jsonl, but got {name!r}; {nearest(name, known_datasets())}"
+        f"as parquet, csv or jsonl, but got {shown(name)}; {nearest(name, known_datasets())}"
     )
 
 
@@ -152,8 +161,8 @@ def resolve_train(spec: DatasetSpec, overrides: Mapping[str, Any], path: Path | 
 
 def absolute_model(name: str) -> str:
     """A model's folder as an absolute path, so that it is the same from any directory; a Hub name as it is."""
-    folder = Path(name).expanduser()
-    return str(folder.resolve()) if name != "tiny" and folder.is_dir() else name
+    folder = located(name)
+    return str(folder.resolve()) if name != "tiny" and is_folder(folder) else name
 
 
 def check_train(spec: DatasetSpec, config: TrainConfig) -> TrainConfig:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from train_fn.arrays import read_arrays
 from train_fn.batching import Rows
 from train_fn.storage import atomic_file
 from train_fn.tokenized import TokenizedSet
@@ -87,5 +88,4 @@ def scored_rows(split: str, count: int, left_out: Path | None) -> Rows:
     everything = np.arange(count)
     if left_out is None:
         return everything
-    with np.load(left_out) as found:
-        return np.setdiff1d(everything, found[split], assume_unique=True)
+    return np.setdiff1d(everything, read_arrays(left_out, [split])[split], assume_unique=True)

@@ -18,6 +18,7 @@ from train_fn.hub import SPLITS
 from train_fn.pages import read_once
 from train_fn.source import Source, find_source
 from train_fn.storage import Paths
+from train_fn.values import shown
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -48,7 +49,7 @@ def load_source(source: Source) -> LoadedData:
 
     splits = {}
     for name, raw in source.load().items():
-        table = _check(raw.data.table, f"split {name} of {source.text}")
+        table = check_rows(raw.data.table, f"split {name} of {source.text}")
         splits[name] = Dataset(table, split=NamedSplit(name), fingerprint=f"{source.fingerprint[:16]}-{name}")
     places, start = {}, 0
     for name in SPLITS:
@@ -57,9 +58,12 @@ def load_source(source: Source) -> LoadedData:
     return LoadedData(DatasetDict(splits), source.revision, source.fingerprint, source.text, places)
 
 
-def _check(table: pa.Table, where: str) -> pa.Table:
-    """The five columns of `table`, checked; the texts keep their memory-mapped buffers."""
+def check_rows(table: pa.Table, where: str) -> pa.Table:
+    """The five columns of `table`, checked; the texts keep their memory-mapped buffers. Raises InputError."""
     there = set(table.column_names)
+    if len(there) < table.num_columns:
+        twice = next(name for name in table.column_names if table.column_names.count(name) > 1)
+        raise InputError(f"{where} must have each column once, but {twice} stands there twice; rename one")
     for column in ("text", "label"):
         if column not in there:
             raise InputError(
@@ -70,9 +74,21 @@ def _check(table: pa.Table, where: str) -> pa.Table:
     columns = {"text": table["text"], "label": _labels(table["label"], where)}
     sources = {"domain": ("domain_name", "domain"), "model": ("model",), "source_id": ("source_id",)}
     for name, candidates in sources.items():
-        found = [table[candidate] for candidate in candidates if candidate in there]
-        columns[name] = found[0].cast(pa.string()) if found else pa.nulls(table.num_rows, pa.string())
+        found = next((candidate for candidate in candidates if candidate in there), None)
+        columns[name] = _words(table[found], found, where) if found else pa.nulls(table.num_rows, pa.string())
     return pa.table(columns)
+
+
+def _words(column: pa.ChunkedArray, name: str, where: str) -> pa.ChunkedArray:
+    """A column as strings. Raises InputError."""
+    try:
+        words = column.cast(pa.string())
+        words.validate(full=True)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(
+            f"{where}: the column {name} must hold strings, but is {column.type}: {error}; mend it"
+        ) from error
+    return words
 
 
 def _is_string(kind: Any) -> bool:
@@ -96,6 +112,7 @@ def _check_text(column: pa.ChunkedArray, where: str) -> None:
             odd = pc.invert(pc.or_(null, pc.fill_null(pc.starts_with(chunk, '"'), True)))
             blank = pc.fill_null(pc.match_substring_regex(chunk, r'^"(\s|\\[nrt])*"$'), False)
         elif _is_string(column.type):
+            _check_bytes(chunk, where, start)
             odd = pa.array(np.zeros(len(chunk), dtype=bool))
             blank = pc.fill_null(pc.or_(pc.equal(chunk, ""), pc.utf8_is_space(chunk)), False)
         else:
@@ -117,11 +134,21 @@ def _check_text(column: pa.ChunkedArray, where: str) -> None:
         )
 
 
+def _check_bytes(texts: pa.Array, where: str, start: int) -> None:
+    try:
+        texts.validate(full=True)  # a file may call any bytes a string
+    except pa.ArrowInvalid as error:
+        raise InputError(
+            f"{where}: every text must be UTF-8, but from row {start:,} on (the first row is 0): {error}; mend or "
+            "remove that row"
+        ) from error
+
+
 def _labels(column: pa.ChunkedArray, where: str) -> pa.Array:
     """The labels as int8 (the index in LABELS). Raises InputError for another value or a missing class."""
     accepted = f"{LABELS[0]} or {LABELS[1]}"
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(pa.string())
+    if pa.types.is_dictionary(column.type) or _is_string(column.type):
+        column = _words(column, "label", where)
     known = pa.array(LABELS, column.type) if _is_string(column.type) else None
     codes = pc.index_in(column, value_set=known) if known is not None else pa.nulls(len(column), pa.int32())
     unknown = pc.is_null(codes)
@@ -130,7 +157,7 @@ def _labels(column: pa.ChunkedArray, where: str) -> pa.Array:
         count = pc.sum(unknown).as_py()
         raise InputError(
             f"{where}: every label must be {accepted}, but row {row} (the first row is 0) has "
-            f"{column[row].as_py()!r}; {count:,} of {len(column):,} rows have another label. If they only "
+            f"{shown(column[row].as_py())}; {count:,} of {len(column):,} rows have another label. If they only "
             f"spell the classes in another way, map them: `labels: {{ai: {LABELS[0]}, human: {LABELS[1]}}}` in "
             "the folder's dataset.yaml, or in the set's configs/datasets/*.yaml"
         )

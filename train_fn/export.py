@@ -100,7 +100,7 @@ def _save(model: Any, run: RunFolder, meta: Meta, folder: Path) -> None:
     from transformers import AutoTokenizer
 
     model.bfloat16().save_pretrained(folder)
-    tokenizer = AutoTokenizer.from_pretrained(run.folder / "adapter")
+    tokenizer = AutoTokenizer.from_pretrained(run.folder / "adapter", trust_remote_code=False)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(meta.pad_token_id)
     tokenizer.model_max_length = meta.max_length
@@ -111,4 +111,6 @@ def _opened(folder: Path, device: torch.device) -> Any:
     """What was written, for arithmetic in fp32."""
     from transformers import AutoModelForSequenceClassification
 
-    return AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).to(device)
+    return AutoModelForSequenceClassification.from_pretrained(
+        folder, dtype=torch.float32, trust_remote_code=False
+    ).to(device)

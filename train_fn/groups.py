@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import ValidationError
 
+from train_fn.arrays import read_array
 from train_fn.locks import waiting_lock
 from train_fn.source import Source
 from train_fn.storage import Paths, read_json, roomy_folder, write_json
@@ -65,12 +66,12 @@ class Groups:
     @cached_property
     def group(self) -> np.ndarray:
         """int64 [rows]: the group of each row."""
-        return np.asarray(np.load(self.folder / "group.npy", mmap_mode="r"))
+        return np.asarray(read_array(self.folder / "group.npy", mapped=True))
 
     @cached_property
     def hashes(self) -> np.ndarray:
         """uint64 [rows, 2]: text hash and normal hash of each row."""
-        return np.asarray(np.load(self.folder / "hashes.npy", mmap_mode="r"))
+        return np.asarray(read_array(self.folder / "hashes.npy", mapped=True))
 
 
 def find_groups(source: Source, slug: str, paths: Paths, say: Callable[[str], None]) -> Groups:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from train_fn.errors import InputError
-from train_fn.storage import FULL
+from train_fn.storage import FULL, is_folder, located
 
 SPLITS = ("train", "validation", "test")
 TIMEOUT = 10.0  # seconds for the request
@@ -55,9 +55,9 @@ def model_folder(name: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    local = Path(name).expanduser()
-    if local.is_dir():
-        return local.absolute()
+    local = located(name)
+    if is_folder(local):
+        return local
     try:
         ask_commit("model", name, revision)
         online = True

@@ -8,6 +8,7 @@ import torch
 
 from train_fn.config import TrainConfig
 from train_fn.loss import NonFiniteLossError
+from train_fn.secret import hidden
 from train_fn.tracking import RunInfo
 
 # A promotion's run; a run of it on a fraction of the rows; a trial of a search; a trial run again to confirm it.
@@ -39,7 +40,7 @@ class Outcome:
 
 def cause_of(error: Exception) -> str:
     """One line for the record: "out of memory (...)", "nan loss (...)", or the error itself."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    text = hidden(f"{type(error).__name__}: {' '.join(str(error).split())}")
     memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
     if memory or any(words in text.lower() for words in OUT_OF_MEMORY):
         return f"out of memory ({text[:200]})"

@@ -95,6 +95,8 @@ def load_base(source: str, config: TrainConfig, device: torch.device) -> Base:
             dtype=dtype,
             device_map={"": device},
             attn_implementation=SDPA,
+            use_safetensors=True,  # a pickled file of weights could run code, and so could a model of its own
+            trust_remote_code=False,
         )
     except (OSError, ValueError) as error:
         raise InputError(

@@ -73,7 +73,7 @@ def save_adapter(detector: Detector, job: Job, folder: Path, *, tokenizer: bool)
         if tokenizer:
             from transformers import AutoTokenizer
 
-            AutoTokenizer.from_pretrained(job.model).save_pretrained(str(temporary))
+            AutoTokenizer.from_pretrained(job.model, trust_remote_code=False).save_pretrained(str(temporary))
 
 
 def write_predictions(data: TokenizedSet, scores: dict[str, Scores], path: Path) -> None:

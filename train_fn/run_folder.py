@@ -37,7 +37,8 @@ class RunFolder:
 
     @classmethod
     def of(cls, paths: Paths, name: str) -> "RunFolder":
-        return cls(paths.output / name, paths.logs / name)
+        """Raises InputError where a link there leads out of the output folder."""
+        return cls(paths.inside(paths.output / name), paths.logs / name)
 
     @property
     def name(self) -> str:

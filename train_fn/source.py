@@ -3,10 +3,13 @@
 `find_source` reads no row, so that a second start knows from the fingerprint that nothing has changed.
 """
 
+import csv
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +128,20 @@ def _hash_files(files: Mapping[str, list[Path]], memory: Path) -> str:
     return total.hexdigest()
 
 
+def _require_columns(path: Path) -> None:
+    """Raise InputError where the first row has more fields than the header.
+
+    The reader would take the surplus for names of the rows, and shift every value, without a word.
+    """
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file, suppress(csv.Error):
+        widths = [len(row) for row in islice(filter(None, csv.reader(file)), 2)]
+        if widths != sorted(widths, reverse=True):
+            raise InputError(
+                f"{path} must have as many fields in a row as its header, {widths[0]}, but the first row has "
+                f"{widths[1]}; put texts with commas in quotes"
+            )
+
+
 def _read_files(files: Mapping[str, list[Path]], folder: Path, cache: Path) -> Mapping[str, Any]:
     from datasets import load_dataset
 
@@ -132,6 +149,8 @@ def _read_files(files: Mapping[str, list[Path]], folder: Path, cache: Path) -> M
     for name, paths in files.items():
         reader = READERS[paths[0].suffix]
         sources = {name: [str(path) for path in paths]}
+        for path in paths if reader == "csv" else ():
+            _require_columns(path)
         try:
             # Each split by itself: read together, a column of numbers in one would be turned into text.
             splits[name] = load_dataset(

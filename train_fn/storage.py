@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from train_fn.errors import InputError
+from train_fn.secret import hidden
 
 PROJECT = Path(__file__).resolve().parents[1]
 CONFIGS = PROJECT / "configs"
 FULL = (errno.ENOSPC, errno.EDQUOT)  # what a full disk or quota raises
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://bucket, of which a Path leaves one slash; no C:/
 LOSSES = "validation_losses.npy"  # in a run's folder: one log loss a row, for paired comparisons
+
+
+class BrokenFileError(InputError, ValueError):
+    """A file that this project wrote is no JSON any more."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,8 @@ class Paths:
     def of(cls, output: Path | None) -> "Paths":
         """The default root is the project's own, so that both commands meet from any directory.
 
-        Raises InputError for the address of an object store: a record needs locks, renames and files that grow.
+        Raises InputError when it is no folder, nor can become one; for the address of an object store too: a record
+        needs locks, renames and files that grow.
         """
         if output and URI.match(str(output)):
             raise InputError(
@@ -42,11 +48,28 @@ class Paths:
                 "one that all its machines mount (such as NFS), and copy it to the store afterwards, with the "
                 "store's own tool"
             )
-        return cls((output or PROJECT / "output").expanduser().absolute())
+        folder = located(output or PROJECT / "output")
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not there.is_dir():
+            raise InputError(f"--output must be a folder, but {there} is none; name another place")
+        return cls(folder)
 
     @property
     def studies(self) -> Path:
         return self.output / "studies"
+
+    def leads_out(self, folder: Path) -> bool:
+        """Whether a symbolic link takes what lies in the root out of it."""
+        return not folder.resolve().is_relative_to(self.output.resolve())
+
+    def inside(self, folder: Path) -> Path:
+        """The folder, for writing. Raises InputError when a symbolic link takes it out of the root."""
+        if self.leads_out(folder):
+            raise InputError(
+                f"{folder} must lie in {self.output}, but is a link to {folder.resolve()}; remove the link, or "
+                "pass --output the place that is meant"
+            )
+        return folder
 
     @property
     def logs(self) -> Path:
@@ -55,6 +78,22 @@ class Paths:
     @property
     def tokenized_cache(self) -> Path:
         return self.output.parent / "tokenized_cache"
+
+
+def located(name: str | Path) -> Path:
+    """The absolute path of what a person names. Raises InputError for the home of a user who is not known."""
+    try:
+        return Path(name).expanduser().absolute()
+    except RuntimeError as error:
+        raise InputError(f"{name} must begin with a home folder that is known, but: {error}") from error
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; not for a name too long to be one, where Path.is_dir raises."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -130,9 +169,9 @@ def _no_room(folder: Path, needed: int, content: str, found: str) -> InputError:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all."""
+    """Write `text` without secrets to `path`, whole or not at all."""
     with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(hidden(text), encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -141,20 +180,23 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that this project wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file that this project wrote. Raises BrokenFileError."""
+    return _json(path.read_bytes(), path)
 
 
 def append_line(path: Path, value: Any) -> None:
-    """Append one JSON line and sync it; a line cut short by a crash is dropped by `read_lines`."""
+    """Append one JSON line without secrets and sync it; a line cut short by a crash is dropped by `read_lines`."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(value, ensure_ascii=True) + "\n")
+        file.write(hidden(json.dumps(value, ensure_ascii=True)) + "\n")
         file.flush()
         os.fsync(file.fileno())
 
 
 def read_lines(path: Path) -> list[Any]:
-    """Read JSON lines; a last line without its newline was cut by a crash and is cut off the file too."""
+    """Read JSON lines; a last line without its newline was cut by a crash and is cut off the file too.
+
+    Raises BrokenFileError for another line that is no JSON.
+    """
     if not path.exists():
         return []
     data = path.read_bytes()
@@ -162,4 +204,13 @@ def read_lines(path: Path) -> list[Any]:
     if len(whole) < len(data):
         with path.open("r+b") as file:
             file.truncate(len(whole))
-    return [json.loads(line) for line in whole.splitlines()]
+    return [_json(line, path) for line in whole.splitlines()]
+
+
+def _json(data: bytes, path: Path) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BrokenFileError(
+            f"{path} must be JSON as it was written, but: {error}; put it back as it was, or remove it"
+        ) from error

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from train_fn.arrays import read_array
 from train_fn.config import Splits
 from train_fn.storage import read_json
 from train_fn.values import Frozen
@@ -102,7 +103,7 @@ class TokenizedSet:
 
     def _open(self, name: str) -> Split:
         parts = ("tokens", "offsets", "labels")
-        return Split(*(np.load(self.folder / f"{name}.{part}.npy", mmap_mode="r") for part in parts))
+        return Split(*(read_array(self.folder / f"{name}.{part}.npy", mapped=True) for part in parts))
 
     def rows(self, name: str) -> "pa.Table":
         """The columns domain, model, place and truncated of a split, in the order of its rows."""
@@ -112,7 +113,7 @@ class TokenizedSet:
 
     def hashes(self, name: str) -> NDArray[np.uint64]:
         """The text_hash of each row of a split, memory-mapped, [rows]."""
-        hashes: NDArray[np.uint64] = np.load(self.folder / f"{name}.hashes.npy", mmap_mode="r")
+        hashes: NDArray[np.uint64] = read_array(self.folder / f"{name}.hashes.npy", mapped=True)
         return hashes
 
 

@@ -35,7 +35,7 @@ def load_tokenizer(model: str, revision: str | None) -> Any:
     from train_fn.hub import model_folder
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(model_folder(model, revision)))
+        tokenizer = AutoTokenizer.from_pretrained(str(model_folder(model, revision)), trust_remote_code=False)
     except (OSError, ValueError) as error:
         found = " ".join(str(error).split())[:300]
         raise InputError(
