@@ -34,7 +34,7 @@ def write_report(study: Study, paths: Paths) -> list[str]:
     version cannot read.
     """
     facts, fidelity = Facts.of(study), write_fidelity(study)
-    shares = _importance(facts)
+    shares = shares_of(facts)
     about = facts.config
     subtitle = (
         f"{about.train.model} on {about.dataset.name} ({about.dataset.train_rows:,} training rows); "
@@ -45,8 +45,8 @@ def write_report(study: Study, paths: Paths) -> list[str]:
     return [*short_form(facts), *_importance_lines(shares), *fidelity, f"report   {study.folder / FILE}"]
 
 
-def _importance(facts: Facts) -> Shares:
-    """By the point of the run: all trials that came to the first rung, and those that came to the end.
+def shares_of(facts: Facts) -> Shares:
+    """Importance by the point of the run: all trials that came to the first rung, and those that came to the end.
 
     The second are what ASHA let live: among them a parameter may matter little that decides who they are.
     """

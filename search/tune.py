@@ -87,6 +87,7 @@ def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
     from search.foresee import Request, foresight
     from search.report_page import write_report
     from search.runner import run_search
+    from search.tracked import track_study
     from search.view import SearchView
     from train_fn.tracking import sync_hint
 
@@ -105,6 +106,7 @@ def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
     )
     for line in write_report(outcome.study, paths):
         typer.echo(line)
+    track_study(outcome.study, paths, interrupted=bool(outcome.interrupted))
     if hint := sync_hint(paths.logs / outcome.study.name):
         typer.echo(f"W&B      runs are offline; upload them with: {hint}")
     if outcome.interrupted:
