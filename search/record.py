@@ -43,7 +43,8 @@ class StudyConfig(Frozen):
         """What must be equal for trials to be comparable; flat, with dotted keys."""
         data = {"dataset": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint}}
         prior = {"prior": self.prior, "prior_top": self.search.prior_top} if self.prior is not None else {}
-        return dict(_flatten({**data, **self.train.model_dump(mode="json"), **self.search.identity, **prior}))
+        train = self.train.model_dump(mode="json", exclude={"wandb_log_model"})  # decides no number
+        return dict(_flatten({**data, **train, **self.search.identity, **prior}))
 
     def unlike(self, given: "StudyConfig") -> list[str]:
         """A line for each setting that keeps trials of the two from being compared."""

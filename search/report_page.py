@@ -36,7 +36,7 @@ def write_report(study: Study, paths: Paths) -> list[str]:
     version cannot read.
     """
     facts, fidelity = Facts.of(study), write_fidelity(study)
-    shares = _importance(facts)
+    shares = shares_of(facts)
     about = facts.config
     subtitle = (
         f"{about.train.model} on {about.dataset.name} ({about.dataset.train_rows:,} training rows); "
@@ -63,12 +63,12 @@ def told(study: Study) -> dict[str, Any]:
 def pictures(study: Study, paths: Paths) -> list[Picture]:
     """The report's pictures, in their order. Raises as `write_report` does."""
     facts = Facts.of(study)
-    sections = _sections(facts, _importance(facts), study.folder, paths)
+    sections = _sections(facts, shares_of(facts), study.folder, paths)
     return [picture for section in sections if section for picture in section.pictures]
 
 
-def _importance(facts: Facts) -> Shares:
-    """By the point of the run: all trials that came to the first rung, and those that came to the end.
+def shares_of(facts: Facts) -> Shares:
+    """Importance by the point of the run: all trials that came to the first rung, and those that came to the end.
 
     The second are what ASHA let live: among them a parameter may matter little that decides who they are.
     """

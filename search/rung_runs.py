@@ -89,6 +89,7 @@ class RungRuns:
                 job_type="rung",
                 config={**tracking.config, **about},
                 tags=(*tracking.tags, "rung"),
+                keeps_weights=False,
             ),
         )
 

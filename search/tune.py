@@ -91,6 +91,7 @@ def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
     from search.foresee import Request, foresight
     from search.report_page import told, write_report
     from search.runner import run_search
+    from search.tracked import track_study
     from search.view import SearchView
     from train_fn.tracking import sync_hint
 
@@ -108,6 +109,7 @@ def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
         foresee=foresight(request, say),
     )
     say("\n".join(write_report(outcome.study, paths)))
+    track_study(outcome.study, paths, interrupted=bool(outcome.interrupted))
     if hint := sync_hint(paths.logs / outcome.study.name):
         say(f"W&B      runs are offline; upload them with: {hint}")
     if outcome.interrupted:

@@ -78,8 +78,8 @@ ORDER = (  # a module of search may import what stands before it
     "draw history cluster machine interrupt scheduler pointless sampler wording foreseen view flight trial tuner "
     "runner rungs target rung_runs promotion observations transfer horizon rate selection report_style "
     "report_facts report_importance report_plots report_space_plots report_tables report_extras report_html "
-    "report_commands report_sections report_page survival run_times forecast budget probing placement foresee "
-    "report tune order promote clean"
+    "report_commands report_sections report_page tracked survival run_times forecast budget probing placement "
+    "foresee report tune order promote clean"
 ).split()
 
 

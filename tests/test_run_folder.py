@@ -75,3 +75,9 @@ def test_a_folder_that_is_no_run_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "notes" / "mine.txt").touch()
     RunFolder(tmp_path / "notes", tmp_path / "logs").claim(SETTINGS, replace=False)
     assert (tmp_path / "notes" / "mine.txt").exists()
+
+
+def test_what_wandb_is_to_keep_may_change_while_a_run_goes_on(run: RunFolder) -> None:
+    changed = {**SETTINGS, "train": {**SETTINGS["train"], "wandb_log_model": "all"}}
+    run.claim(changed, replace=False)
+    assert left(run)

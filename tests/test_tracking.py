@@ -3,35 +3,32 @@
 What W&B is told, read back from its offline files.
 """
 
-import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tracking_runs import CONFUSION, info
+from tracking_runs import CHARTS, info, offline
 from wandb_files import OfflineRun, read_run, read_runs
 
-from train_fn import tracking, wandb_run
-from train_fn.tracking import NullTracker, close_all, open_tracker, submit, sync_hint
+from train_fn.tracking import Files, NullTracker, close_all, open_tracker, submit, sync_hint
 
 
 @pytest.fixture
 def logs(tmp_path, monkeypatch):
     """A folder for offline runs of this process."""
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "logs" / "staging"))
-    monkeypatch.setattr(tracking, "_said", set())
-    monkeypatch.setattr(wandb_run, "_online_failed", False)
+    offline(monkeypatch, tmp_path / "logs")
     yield tmp_path / "logs"
     close_all()
 
 
-def record(folder: Path, number: int = 0, status: str = "COMPLETE", confusion=CONFUSION) -> OfflineRun:
-    """One whole run of three rows, read back."""
+def record(folder: Path, number: int = 0, status: str = "COMPLETE") -> OfflineRun:
+    """One whole run of three rows and a table, read back."""
     tracker = open_tracker(info(folder, number))
     for step in (0, 256, 512):
-        tracker.log({"train_loss": 1 / (step + 1), "validation/log_loss": 0.5}, step)
-    tracker.finish(status, {"seconds": 1.5, "class_weights": {"AI_Generated": 0.9}}, confusion)
+        tracker.log({"train/loss": 1 / (step + 1), "validation/log_loss": 0.5, "samples": 2 * step}, step)
+    tracker.log(CHARTS, 513)
+    tracker.finish(status, {"seconds": 1.5, "class_weights": {"AI_Generated": 0.9}})
     close_all()
     return next(run for run in read_runs(folder) if run.id == f"study-{number}")
 
@@ -48,44 +45,52 @@ def test_a_run_is_named_and_placed_as_told(logs):
 
 
 def test_history_holds_every_row_at_its_step(logs):
-    rows = [row for row in record(logs).history if "train_loss" in row]
-    assert [(row["_step"], row["train_loss"]) for row in rows] == [(0, 1), (256, 1 / 257), (512, 1 / 513)]
+    rows = [row for row in record(logs).history if "train/loss" in row]
+    assert [(row["_step"], row["train/loss"]) for row in rows] == [(0, 1), (256, 1 / 257), (512, 1 / 513)]
     assert {row["validation/log_loss"] for row in rows} == {0.5}
 
 
-def test_summary_holds_status_duration_weights_and_confusion_counts(logs):
+def test_curves_are_drawn_over_samples_and_the_lowest_log_loss_stays(logs):
+    run = record(logs)
+    over = {name: run.metrics[name].step_metric for name in ("train/*", "validation/*", "before/*")}
+    assert set(over.values()) == {"samples"}
+    assert run.metrics["validation/log_loss"].summary.min
+    assert run.summary["validation/log_loss"] == {"min": 0.5}
+
+
+def test_summary_holds_status_and_what_else_is_told(logs):
     summary = record(logs).summary
     assert summary["status"] == "COMPLETE"
     assert summary["seconds"] == 1.5
     assert summary["class_weights"] == {"AI_Generated": 0.9}
-    assert summary["confusion"] == {
-        "AI_Generated": {"AI_Generated": 5, "Human_Written": 1},
-        "Human_Written": {"AI_Generated": 2, "Human_Written": 7},
-    }
 
 
-def test_the_confusion_chart_is_made_of_the_counts_in_its_table(logs):
-    run = record(logs)
-    assert "wandb/confusion_matrix/v1" in str(run.config["_wandb.visualize.confusion_matrix"])
-    (table,) = logs.rglob("media/table/confusion_matrix*.json")
-    assert json.loads(table.read_text())["data"] == [
-        ["AI_Generated", "AI_Generated", 5],
-        ["AI_Generated", "Human_Written", 1],
-        ["Human_Written", "AI_Generated", 2],
-        ["Human_Written", "Human_Written", 7],
-    ]
+def test_a_table_is_kept_with_its_rows(logs):
+    assert record(logs).table("called") == [{"text": "one", "score": 0.5}, {"text": "two", "score": None}]
 
 
-def test_a_run_without_confusion_has_no_chart(logs):
-    run = record(logs, status="PRUNED", confusion=None)
-    assert "confusion" not in str(run.summary) + str(run.config) + str(run.history)
+def test_files_are_kept_as_they_were_when_they_were_told_of(logs, tmp_path):
+    (tmp_path / "weights").write_text("1")
+    files = Files("some", "checkpoint", {"in/it": tmp_path / "weights"}, {"step": 3}, ("step-3",))
+    tracker = open_tracker(info(logs))
+    tracker.used(replace(files, name="other", type="dataset"))
+    tracker.made(files)
+    (tmp_path / "weights").unlink()  # as a run does with its checkpoints
+    tracker.finish("COMPLETE", {})
+    close_all()
+    (run,) = read_runs(logs)
+    (used,), (made,) = run.used("dataset"), run.made("checkpoint")
+    assert (used.name, made.name, made.metadata) == ("other", "some", {"step": 3})
+    assert made.aliases == ("latest", "step-3")
+    assert made.files["in/it"].read_text() == "1"
+    assert logs in made.files["in/it"].parents
 
 
 @pytest.mark.parametrize(
     ("status", "exit_code"), [("COMPLETE", 0), ("PRUNED", 0), ("FAILED", 1), ("INTERRUPTED", 255)]
 )
 def test_a_run_ends_as_its_status(logs, status, exit_code):
-    run = record(logs, status=status, confusion=None)
+    run = record(logs, status=status)
     assert (run.exit_code, run.summary["status"], run.tags[-1]) == (exit_code, status, status.lower())
 
 
@@ -94,7 +99,7 @@ def test_runs_of_one_process_do_not_mix(logs):
         tracker = open_tracker(info(logs, number))
         for step in range(number + 1):
             tracker.log({"loss": float(number)}, step)
-        tracker.finish(status, {}, None)
+        tracker.finish(status, {})
     close_all()
     runs = read_runs(logs)
     assert [[row["loss"] for row in run.history] for run in runs] == [[0], [1, 1], [2, 2, 2]]
@@ -102,7 +107,7 @@ def test_runs_of_one_process_do_not_mix(logs):
 
 
 def test_a_resumed_run_keeps_its_id(logs):
-    record(logs, status="INTERRUPTED", confusion=None)
+    record(logs, status="INTERRUPTED")
     time.sleep(1.1)  # W&B names its folders by the second
     record(logs)
     files = sorted(logs.rglob("run-*.wandb"))
@@ -115,7 +120,8 @@ def test_a_warm_run_costs_the_trial_milliseconds(logs):
     begin = time.perf_counter()
     tracker = open_tracker(info(logs, 1))
     tracker.log({"loss": 1.0}, 0)
-    tracker.finish("COMPLETE", {}, CONFUSION)
+    tracker.log(CHARTS, 1)
+    tracker.finish("COMPLETE", {})
     own = time.perf_counter() - begin
     close_all()
     assert own < 0.1
@@ -126,7 +132,7 @@ def test_disabled_tracks_nothing(logs, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     tracker = open_tracker(info(logs))
     tracker.log({"loss": 1.0}, 0)
-    tracker.finish("COMPLETE", {}, CONFUSION)
+    tracker.finish("COMPLETE", {})
     assert isinstance(tracker, NullTracker)
     assert not logs.exists()
 
@@ -136,7 +142,7 @@ def test_an_error_of_tracking_is_said_once_and_fails_nothing(logs, tmp_path, cap
     for number in range(2):
         tracker = open_tracker(info(tmp_path / "file", number))  # no folder can be made there
         tracker.log({"loss": 1.0}, 0)
-        tracker.finish("COMPLETE", {}, CONFUSION)
+        tracker.finish("COMPLETE", {})
     close_all()
     assert len(caplog.records) == 1
     assert "record on disk is complete" in caplog.text

@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from tracking_runs import KEY, RUN, child
+from tracking_runs import KEY, RUN, WITHOUT_CHARTS, child
 from wandb_files import read_runs, records
 from wandb_server import serve
 
@@ -31,7 +31,7 @@ def test_nothing_is_written_outside_the_run_but_the_cache_of_wandb(tmp_path):
 
 
 def test_rows_of_a_killed_process_are_on_disk(tmp_path):
-    process = child(RUN.replace("tracker.finish", "time.sleep(60); tracker.finish"), tmp_path)
+    process = child(RUN.replace("tracker.log(CHARTS", "time.sleep(60); tracker.log(CHARTS"), tmp_path)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not any(run.history[2:] for run in read_runs(tmp_path)):
         time.sleep(0.1)
@@ -59,6 +59,7 @@ def test_no_key_and_nothing_of_the_machine_goes_into_any_file(tmp_path):
     (run,) = [path for path in files if path.suffix == ".wandb"]
     assert sys.executable.encode() not in run.read_bytes()
     assert not any(record.HasField("environment") for record in records(run))
+    assert {record.run.host for record in records(run) if record.HasField("run")} == {""}
 
 
 def test_a_netrc_login_of_the_server_makes_runs_online(tmp_path):
@@ -66,7 +67,7 @@ def test_a_netrc_login_of_the_server_makes_runs_online(tmp_path):
         host = received.url.removeprefix("http://")
         (tmp_path / "home").mkdir()
         (tmp_path / "home" / ".netrc").write_text(f"machine {host} login user password {KEY}\n")
-        script = RUN.replace("CONFUSION", "None") + "close_all()"
+        script = WITHOUT_CHARTS + "close_all()"
         out, err = child(script, tmp_path, WANDB_BASE_URL=received.url).communicate(timeout=60)
     assert [row["_step"] for row in received.history["study-0"]] == [0, 256, 512]
     assert received.exit_codes == {"study-0": 0}
@@ -82,7 +83,7 @@ def test_a_netrc_login_of_the_server_makes_runs_online(tmp_path):
 
 def test_a_resumed_online_run_takes_rows_that_are_there_only_once(tmp_path):
     with serve(known={"study-0": 256}) as received:
-        script = RUN.replace("CONFUSION", "None") + "close_all()"
+        script = WITHOUT_CHARTS + "close_all()"
         child(script, tmp_path, WANDB_BASE_URL=received.url, WANDB_API_KEY=KEY).communicate(timeout=60)
     assert [row["_step"] for row in received.history["study-0"]] == [512]
 

@@ -5,10 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from train_fn import tracking, wandb_run
 from train_fn.tracking import RunInfo
+from train_fn.tracking_charts import Chart
 
 KEY = "0123456789" * 4
-CONFUSION = ((5, 1), (2, 7))
+CHARTS = {"called": Chart(("text", "score"), (("one", 0.5), ("two", None)))}
 
 
 def info(folder: Path, number: int = 0) -> RunInfo:
@@ -22,6 +26,14 @@ def info(folder: Path, number: int = 0) -> RunInfo:
         tags=("10k", "search"),
         folder=folder,
     )
+
+
+def offline(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Runs of this process are offline, and what W&B copies goes under `folder`."""
+    patch.setenv("WANDB_MODE", "offline")
+    patch.setenv("WANDB_DATA_DIR", str(folder / "staging"))
+    patch.setattr(tracking, "_said", set())
+    patch.setattr(wandb_run, "_online_failed", False)
 
 
 def child(script: str, folder: Path, **environment: str) -> subprocess.Popen:
@@ -51,5 +63,7 @@ RUN = """
 tracker = open_tracker(info(folder))
 for step in (0, 256, 512):
     tracker.log({"train_loss": 1.0}, step)
-tracker.finish("COMPLETE", {"seconds": 1.5}, CONFUSION)
+tracker.log(CHARTS, 513)
+tracker.finish("COMPLETE", {"seconds": 1.5})
 """
+WITHOUT_CHARTS = RUN.replace("tracker.log(CHARTS, 513)\n", "")  # online they need more of a server

@@ -1,4 +1,4 @@
-"""A W&B server of 60 lines: takes runs, keeps what it was sent, and never looks at the key."""
+"""A W&B server in short: takes runs and artifacts, keeps what it was sent, and never looks at the key."""
 
 import gzip
 import json
@@ -10,15 +10,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+ARTIFACT = "/artifact/"
+
 
 @dataclass
 class Received:
-    """History rows and exit codes by run id; the name and the variables of every GraphQL call."""
+    """History rows and exit codes by run id; the name and the variables of every GraphQL call. Of artifacts, the
+    names of those that are whole, of those that a run was made from, and the size of each file, by its name."""
 
     url: str = ""
     history: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     exit_codes: dict[str, int] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    committed: set[str] = field(default_factory=set)
+    used: set[str] = field(default_factory=set)
+    sizes: dict[str, int] = field(default_factory=dict)
 
 
 @contextmanager
@@ -46,13 +52,17 @@ def serve(known: dict[str, int] | None = None) -> Iterator[Received]:
                 query = json.loads(body)
                 name = re.match(r"\s*(?:query|mutation)\s*(\w*)", query["query"])[1]
                 received.calls.append((name, query.get("variables") or {}))
-                return {"data": reply(name, query.get("variables") or {}, known or {}, received.url)}
+                variables = query.get("variables") or {}
+                told = reply(name, variables, known or {}, received.url)
+                return {"data": told or reply_artifact(name, variables, received)}
             if self.path.endswith("/file_stream"):
                 sent, run = json.loads(body), self.path.split("/")[-2]
                 lines = sent.get("files", {}).get("wandb-history.jsonl", {}).get("content", [])
                 received.history.setdefault(run, []).extend(json.loads(line) for line in lines)
                 if sent.get("complete"):
                     received.exit_codes[run] = sent["exitcode"]
+            if self.path.startswith(ARTIFACT):
+                received.sizes[self.path.removeprefix(ARTIFACT)] = len(body)
             return {}
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -98,4 +108,40 @@ def reply(name: str, variables: dict[str, Any], known: dict[str, int], url: str)
     if name == "CreateRunFiles":
         files = [{"name": file, "uploadUrl": f"{url}/file"} for file in variables["files"]]
         return {"createRunFiles": {"runID": "b", "uploadHeaders": [], "files": files}}
+    return {}
+
+
+def reply_artifact(name: str, variables: dict[str, Any], received: Received) -> dict[str, Any]:
+    """What the client asks for to upload an artifact. The id of one is its name."""
+    given = variables.get("input") or variables
+    upload = {"id": "f", "name": "-", "displayName": "-", "uploadHeaders": []}
+    if name == "ServerFeaturesQuery":
+        return {"serverInfo": {"features": []}}
+    if name == "CreateArtifact":
+        sequence = {"id": "s", "latestArtifact": None}
+        found = {"id": given["artifactCollectionName"], "state": "PENDING", "artifactSequence": sequence}
+        return {"createArtifact": {"artifact": found}}
+    if name == "CreateArtifactManifest":
+        file = {**upload, "uploadUrl": f"{received.url}/manifest"}
+        return {"createArtifactManifest": {"artifactManifest": {"id": "m", "file": file}}}
+    if name == "CreateArtifactFiles":
+        nodes = [
+            {
+                **upload,
+                "name": file["name"],
+                "uploadUrl": f"{received.url}{ARTIFACT}{file['name']}",
+                "storagePath": "-",
+                "uploadMultipartUrls": None,
+                "artifact": {"id": file["artifactID"]},
+            }
+            for file in given["artifactFiles"]
+        ]
+        return {"createArtifactFiles": {"files": {"edges": [{"node": node} for node in nodes]}}}
+    if name == "CommitArtifact":
+        received.committed.add(given["artifactID"])
+        return {"commitArtifact": {"artifact": {"id": given["artifactID"], "digest": "-"}}}
+    if name == "UseArtifact":
+        received.used.add(given["artifactID"])
+        about = {"digest": "-", "description": "", "state": "COMMITTED", "createdAt": "2026-11-23T00:00:00"}
+        return {"useArtifact": {"artifact": {"id": given["artifactID"], "metadata": None, **about}}}
     return {}

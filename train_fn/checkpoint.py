@@ -114,15 +114,17 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, names: Iterable[str], te
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def save(folder: Path, saved: Checkpoint) -> None:
-    """Write one checkpoint under `folder`, whole, then remove those before the last KEEP."""
-    with atomic_folder(folder / f"step-{saved.position.step:09d}") as temporary:
+def save(folder: Path, saved: Checkpoint) -> Path:
+    """Write one checkpoint under `folder`, whole, then remove those before the last KEEP; returns its folder."""
+    path = folder / f"step-{saved.position.step:09d}"
+    with atomic_folder(path) as temporary:
         save_file(saved.weights, temporary / WEIGHTS)
         save_file(saved.optimizer, temporary / OPTIMIZER)
         save_file(saved.best, temporary / BEST)
         write_json(temporary / "position.json", saved.position.model_dump(mode="json"))
     for old in _folders(folder)[:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
+    return path
 
 
 def load(folder: Path) -> Checkpoint | None:

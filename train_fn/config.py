@@ -91,6 +91,7 @@ class TrainConfig(Settings):
     eval_before_rows: int = Field(default=1000, ge=0, lt=2**31)
     patience: int = Field(default=4, ge=1, lt=2**31)
     checkpoint_minutes: float = Field(default=15.0, gt=0)
+    wandb_log_model: Literal["best", "all", "none"] = "best"
     seed: int = Field(default=42, ge=0, lt=2**31)
 
     @field_validator("model")

@@ -24,7 +24,8 @@ from train_fn.run_folder import (
     summary,
 )
 from train_fn.storage import Paths, check_room
-from train_fn.tracking import JobType, RunInfo, close_all, sync_hint
+from train_fn.tracking import RunInfo, close_all, sync_hint
+from train_fn.tracking_delivery import track_delivery
 from train_fn.worker import Job
 
 
@@ -65,6 +66,7 @@ def claim_run(
         config={**config.model_dump(mode="json"), **origin, "dataset": spec.name},
         tags=(spec.name, job_type),
         folder=run.logs,
+        keeps_weights=config.wandb_log_model == "all",
     )
     job = Job(run.name, run.folder, config, inputs.model, inputs.data, tracking, "full")
     return run, job
@@ -114,6 +116,7 @@ def finish(
         say("test     judging the detector on the test split")
         judge(run.folder, open_set(inputs.data), find_groups(inputs.source, spec.slug, paths, say))
     delivered = delivery.write(run, spec, config, inputs.data, paths, say)
+    track_delivery(run, config, inputs.data, paths)
     hint = sync_hint(run.logs)
     lines = [*summary(run), *judged_lines(run.folder), *delivered, *premium_lines(run, paths)]
     return [*lines, *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]

@@ -184,7 +184,8 @@ def _evaluate(
     metrics = score(data.validation, data.eval_rows).metrics()
     if metrics.log_loss < state.best:
         state.best, state.stale = metrics.log_loss, 0
-        state.best_metrics, state.best_weights = metrics.model_dump(mode="json"), snapshot(learner.parameters)
+        state.best_metrics = {**metrics.model_dump(mode="json"), "roc": metrics.roc}
+        state.best_weights = snapshot(learner.parameters)
     else:
         state.stale += 1
     train_loss = float(np.mean(state.losses))

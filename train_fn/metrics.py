@@ -13,6 +13,7 @@ from train_fn.config import LABELS
 from train_fn.values import Frozen
 
 ECE_BINS = 15
+CURVE_POINTS = 101  # of an ROC curve: more than a plot shows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -41,6 +42,9 @@ class Metrics(Frozen):
     confusion_matrix: tuple[tuple[int, int], tuple[int, int]] = Field(
         description=f"rows true, columns predicted, both in the order {', '.join(LABELS)}"
     )
+    roc: tuple[tuple[int, int], ...] = Field(
+        default=(), exclude=True, description="false and true positives at falling thresholds; for plots"
+    )
 
     def scalars(self) -> dict[str, float]:
         """The numbers of one row of a curve: everything but the confusion matrix and what is undefined."""
@@ -68,7 +72,7 @@ def compute(logits: NDArray[Any], labels: NDArray[Any]) -> Metrics:
         truth, predicted, labels=[0, 1], zero_division=0
     )
     margin = scores[:, 0] - scores[:, 1]
-    auroc, at_5, at_1 = _ranking(margin, truth)
+    auroc, at_5, at_1, roc = _ranking(margin, truth)
     return Metrics(
         rows=len(truth),
         log_loss=float(losses.mean()),
@@ -84,6 +88,7 @@ def compute(logits: NDArray[Any], labels: NDArray[Any]) -> Metrics:
         tpr_at_fpr_1=at_1,
         ece=calibration_error(margin, truth),
         confusion_matrix=((int(matrix[0, 0]), int(matrix[0, 1])), (int(matrix[1, 0]), int(matrix[1, 1]))),
+        roc=roc,
     )
 
 
@@ -120,14 +125,28 @@ def tpr_at_fpr(labels: Ints, margin: Floats, target: float) -> float:
     return float(true_rate[false_rate <= target].max())
 
 
-def _ranking(margin: Floats, labels: Ints) -> tuple[float | None, float | None, float | None]:
-    """AUROC and the two rates by logit difference: the order of P(AI_Generated) without its rounding to 1."""
+def _ranking(
+    margin: Floats, labels: Ints
+) -> tuple[float | None, float | None, float | None, tuple[tuple[int, int], ...]]:
+    """AUROC, the two rates and the curve by logit difference: the order of P(AI_Generated) without its rounding
+    to 1."""
     from sklearn.metrics import roc_auc_score
 
     if len(np.unique(labels)) < 2:
-        return None, None, None
+        return None, None, None, ()
     area = float(roc_auc_score(labels == 0, margin))
-    return area, tpr_at_fpr(labels, margin, 0.05), tpr_at_fpr(labels, margin, 0.01)
+    return area, tpr_at_fpr(labels, margin, 0.05), tpr_at_fpr(labels, margin, 0.01), _roc(margin, labels)
+
+
+def _roc(margin: Floats, labels: Ints) -> tuple[tuple[int, int], ...]:
+    """The corners of the ROC curve from (0, 0) on, as counts; of many, CURVE_POINTS at even steps along it."""
+    from sklearn.metrics import roc_curve
+
+    false_rate, true_rate, _ = roc_curve(labels == 0, margin)
+    positives = int((labels == 0).sum())
+    false, true = np.rint(false_rate * (len(labels) - positives)), np.rint(true_rate * positives)
+    some = np.unique(np.linspace(0, len(false) - 1, CURVE_POINTS).round().astype(int))
+    return tuple((int(false[at]), int(true[at])) for at in some)
 
 
 def _check(logits: Floats, labels: Ints) -> None:

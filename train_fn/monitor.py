@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from train_fn import checkpoint
+from train_fn.batching import Steps
 from train_fn.config import TrainConfig
 from train_fn.fitting import keep_plan
 from train_fn.loop import Learner
@@ -20,9 +21,9 @@ from train_fn.metrics import Metrics
 from train_fn.progress import Progress, no_progress
 from train_fn.state import Row, TrainingData, TrainState
 from train_fn.storage import write_json, write_text
-from train_fn.tracking import NullTracker, RunInfo, Status, TrackedRows, open_tracker
+from train_fn.tracking import RunInfo, Status
+from train_fn.tracking_run import TrackedRun
 
-LOG_SECONDS = 1.0  # a training row a second at most: a long run does not flood W&B
 _log = logging.getLogger(__name__)
 
 
@@ -46,8 +47,8 @@ class Monitor:
     ) -> None:
         self._id, self._folder, self._first = run_id, folder, first
         self._send, self._stopped, self._progress = send, stopped, progress
-        self._tracked = TrackedRows(open_tracker(tracking) if tracking else NullTracker())
-        self._stage, self._logged, self._saved = "", 0.0, time.monotonic()
+        self._tracked = TrackedRun(tracking)
+        self._stage, self._saved = "", time.monotonic()
         self._state = TrainState()
         self.cause = ""
 
@@ -68,6 +69,8 @@ class Monitor:
         self._learner, self._config, self._decided = learner, config, decided
         counts = label_counts(training.train.labels[training.train_rows])
         self._facts = weight_facts(counts, training.weights)
+        self._plan = Steps(training.train_rows, config.batch_size, config.epochs, config.seed)
+        self._tracked.begun(self._facts)
         self._say(f"class weights {training.weights[0]:.4f} AI, {training.weights[1]:.4f} human")
         found = checkpoint.load(self._folder / "checkpoints")
         if found is None:
@@ -76,7 +79,7 @@ class Monitor:
         if self._state.before:
             self.before(self._state)
         for row in self._state.curve:
-            self._track(row)
+            self._tracked.evaluated(row)
             self._tell(row)
         return self._state
 
@@ -102,17 +105,14 @@ class Monitor:
 
     def before(self, state: TrainState) -> None:
         """The evaluation before training is known."""
-        values = {f"before/{k}": v for k, v in Metrics(**state.before["validation"]).scalars().items()}
-        self._tracked.log(values, 0)
+        self._tracked.judged_before(Metrics(**state.before["validation"]))
 
     def stepped(self, state: TrainState, total: int, values: Mapping[str, float]) -> None:
-        rate = state.step * self._config.batch_size / max(state.seconds, 1e-9)
-        self._progress(self._stage, state.step, total, {**values, "samples_per_second": rate})
-        now = time.monotonic()
-        if now - self._logged > LOG_SECONDS:
-            self._logged = now
-            self._tracked.log({f"train/{k}": v for k, v in values.items()}, state.step)
-        if now - self._saved > 60 * self._config.checkpoint_minutes:
+        samples = self._plan.samples(state.step)
+        told = {**values, "samples_per_second": samples / max(state.seconds, 1e-9)}
+        self._progress(self._stage, state.step, total, told)
+        self._tracked.stepped(state, total, samples, told)
+        if time.monotonic() - self._saved > 60 * self._config.checkpoint_minutes:
             self._save(state)
 
     def shrunk(self, tokens: int) -> None:
@@ -129,31 +129,29 @@ class Monitor:
             f"balanced accuracy {row['balanced_accuracy']:.4f}, {rate:.1f} samples/s, "
             f"about {left / 60:.0f} min left"
         )
-        self._save(state)
-        self._track(row)
+        self._tracked.evaluated(row)
+        if folder := self._save(state):
+            self._tracked.saved(folder, row, best=state.stale == 0)
         self._tell(row)
-
-    def _track(self, row: Row) -> None:
-        numbers = {f"validation/{k}": v for k, v in row.items() if isinstance(v, int | float)}
-        self._tracked.log(numbers, row["step"])
 
     def _tell(self, row: Row) -> None:
         # The row at 100 % is sent by `complete`: after it the search asks for no further one.
         if self._first and row["progress"] < 100:
             self._send(row)
 
-    def _save(self, state: TrainState) -> None:
+    def _save(self, state: TrainState) -> Path | None:
         self._saved = time.monotonic()
         if not self._first:
-            return
+            return None
         found = checkpoint.Checkpoint(
             checkpoint.Position.of(state, self._decided),
             checkpoint.snapshot(self._learner.parameters),
             checkpoint.optimizer_tensors(self._learner.optimizer, self._learner.parameters),
             state.best_weights,
         )
-        checkpoint.save(self._folder / "checkpoints", found)
+        folder = checkpoint.save(self._folder / "checkpoints", found)
         write_text(self._folder / "curve.jsonl", "".join(json.dumps(row) + "\n" for row in state.curve))
+        return folder
 
     def complete(self, state: TrainState, metrics: Metrics, deliver: Callable[[], None]) -> None:
         """Write the results, then send the last row: when it arrives, every file is there."""
@@ -168,7 +166,7 @@ class Monitor:
         write_json(self._folder / "facts.json", {**self._facts, **self._decided})
         write_json(self._folder / "result.json", row)
         self.drop_checkpoints()
-        self._tracked.finish("COMPLETE", {**row, **self._decided}, metrics.confusion_matrix)
+        self._tracked.complete(state.step, {**row, **self._decided}, metrics)
         self._send(row)
 
     def fail(self, cause: str) -> None:
@@ -186,4 +184,4 @@ class Monitor:
 
     def end(self, status: Status, cause: str = "") -> None:
         """The run ends without a result."""
-        self._tracked.finish(status, {"cause": cause}, None)
+        self._tracked.end(status, cause)

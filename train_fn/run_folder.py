@@ -85,7 +85,7 @@ class RunFolder:
                 return False
             raise
         settings = _as_found(settings, there, undecided)
-        lines = sorted(_differences({**there, "promotion": None}, {**settings, "promotion": None}))
+        lines = sorted(_differences(_deciding(there), _deciding(settings)))
         if lines and not replace:
             state = "a finished" if self.finished else "an unfinished"
             raise InputError(
@@ -134,6 +134,11 @@ def _as_found(
 ) -> dict[str, Any]:
     """The settings with what the run that stands `there` found of the `undecided` ones."""
     return _with_train(settings, {key: there["train"].get(key) for key in undecided})
+
+
+def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings without those that decide no number."""
+    return {**settings, "promotion": None, "train": {**settings.get("train", {}), "wandb_log_model": None}}
 
 
 def _differences(there: Any, given: Any, key: str = "") -> list[str]:

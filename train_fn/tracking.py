@@ -9,14 +9,15 @@ import logging
 import os
 import shlex
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-Confusion = Sequence[Sequence[int]]  # rows true, columns predicted, order of LABELS
-JobType = Literal["trial", "rung", "promotion", "train"]
+from train_fn.tracking_charts import Shown
+
+JobType = Literal["trial", "rung", "promotion", "train", "delivery", "study"]
 Status = Literal["COMPLETE", "PRUNED", "FAILED", "INTERRUPTED"]
 
 _log = logging.getLogger(__name__)
@@ -27,7 +28,8 @@ _said: set[str] = set()
 
 @dataclass(frozen=True)
 class RunInfo:
-    """One run as W&B shows it. `id` is ours and stable, so that a resumed run goes on under it."""
+    """One run as W&B shows it. `id` is ours and stable, so that a resumed run goes on under it. With
+    `keeps_weights`, the weights at each evaluation are an artifact."""
 
     id: str
     name: str
@@ -37,53 +39,56 @@ class RunInfo:
     config: dict[str, Any]
     tags: tuple[str, ...]
     folder: Path
+    keeps_weights: bool = False
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files as one W&B artifact: a name that all its versions share, W&B's type, and where each file lies by the
+    name it gets. Equal files are the same version, whichever run brings them. `metadata` is plain JSON."""
+
+    name: str
+    type: Literal["model", "checkpoint", "study", "dataset"]
+    paths: Mapping[str, Path]
+    metadata: Mapping[str, Any]
+    aliases: tuple[str, ...] = ()
 
 
 class Tracker(Protocol):
-    """One run. No method raises or waits."""
+    """One run. No method raises, and none waits but for the copy of its files."""
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
+    def log(self, values: Mapping[str, float | Shown], step: int) -> None:
         """Add one row. `step` rises; online, the rows of a resumed run that are there already are dropped."""
 
-    def finish(self, status: Status, summary: Mapping[str, Any], confusion: Confusion | None) -> None:
+    def used(self, files: Files) -> None:
+        """The run was made from these files; they are copied."""
+
+    def made(self, files: Files) -> None:
+        """The run made these files; they are copied."""
+
+    def finish(self, status: Status, summary: Mapping[str, Any]) -> None:
         """End the run as `status`, with what is known at its end. The last call on a tracker."""
 
 
 class NullTracker:
     """No tracking."""
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
+    def log(self, values: Mapping[str, float | Shown], step: int) -> None:
         """Drop the row."""
 
-    def finish(self, status: Status, summary: Mapping[str, Any], confusion: Confusion | None) -> None:
+    def used(self, files: Files) -> None:
+        """Drop the files."""
+
+    def made(self, files: Files) -> None:
+        """Drop the files."""
+
+    def finish(self, status: Status, summary: Mapping[str, Any]) -> None:
         """Do nothing."""
 
 
-class TrackedRows:
-    """A tracker that is told of a step in parts: W&B takes one row a step, so its training and its evaluation are
-    put together first."""
-
-    def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
-        self._row: dict[str, float] = {}
-        self._step = 0
-
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        """Add to the row of that step; the row of the step before is whole then."""
-        if step != self._step:
-            self._flush()
-        self._step = step
-        self._row.update(values)
-
-    def finish(self, status: Status, summary: Mapping[str, Any], confusion: Confusion | None) -> None:
-        """End the run as `status`."""
-        self._flush()
-        self._tracker.finish(status, summary, confusion)
-
-    def _flush(self) -> None:
-        if self._row:
-            self._tracker.log(dict(self._row), self._step)
-            self._row.clear()
+def tracked() -> bool:
+    """Whether runs are tracked at all."""
+    return os.environ.get("WANDB_MODE") != "disabled"
 
 
 def open_tracker(info: RunInfo) -> Tracker:
@@ -94,7 +99,7 @@ def open_tracker(info: RunInfo) -> Tracker:
     """
     from train_fn.wandb_run import WandbTracker
 
-    return NullTracker() if os.environ.get("WANDB_MODE") == "disabled" else WandbTracker(info)
+    return WandbTracker(info) if tracked() else NullTracker()
 
 
 def close_all() -> None:
@@ -122,12 +127,12 @@ def sync_command(*folders: Path) -> str:
     return "wandb sync " + " ".join(f"{shlex.quote(str(folder))}/offline-run-*" for folder in folders)
 
 
-def submit(call: Callable[[], None]) -> None:
+def submit(call: Callable[[], object]) -> None:
     """Have `call` done after all earlier ones. What it raises becomes a warning."""
     global _executor
     with _lock:
         _executor = _executor or ThreadPoolExecutor(max_workers=1, thread_name_prefix="tracking")
-        _executor.submit(_guarded, call)
+        _executor.submit(guarded, call)
 
 
 def say(message: str) -> None:
@@ -137,8 +142,8 @@ def say(message: str) -> None:
         _log.warning(message)
 
 
-def _guarded(call: Callable[[], None]) -> None:
-    """The one place where tracking's errors end: the run is worth more than its mirror."""
+def guarded(call: Callable[[], object]) -> None:
+    """Do it. The one place where tracking's errors end, as a warning: the run is worth more than its mirror."""
     try:
         call()
     except Exception as error:

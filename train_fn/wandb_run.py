@@ -7,18 +7,22 @@ no host or user name, no command line, no console output.
 import netrc
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from train_fn.config import LABELS
-from train_fn.tracking import Confusion, RunInfo, Status, one_line, say, submit, sync_command
+from train_fn.tracking import Files, RunInfo, Status, guarded, one_line, say, submit, sync_command
+from train_fn.tracking_charts import Shown
+from train_fn.wandb_values import artifact, declare_used, media
 
 INIT_SECONDS = 30.0  # a server that answers needs 1 to 3
 FINISH_SECONDS = 120.0  # for what is left to upload; the file stays
 FLUSH_SECONDS = 1.0  # W&B's 15 would lose a killed trial's last rows
 STATS_SECONDS = 30.0  # between two samples of GPU and memory use; W&B's 15 is more than a plot shows
+# Over the samples trained on, so that runs of other batch sizes and lengths lie on one axis. Of the log loss, the
+# table of runs has the lowest.
+METRICS = {"train/*": None, "validation/*": None, "before/*": None, "validation/log_loss": "min"}
 EXIT_CODES = {"COMPLETE": 0, "PRUNED": 0, "FAILED": 1, "INTERRUPTED": 255}  # 255: W&B's own after Ctrl-C
 
 _online_failed = False
@@ -30,25 +34,40 @@ class WandbTracker:
     def __init__(self, info: RunInfo) -> None:
         self._info = info
         self._run: Any = None
+        guarded(self._data_folder)
         submit(self._open)
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
+    def log(self, values: Mapping[str, float | Shown], step: int) -> None:
         """See Tracker."""
         row = dict(values)
         submit(lambda: self._log(row, step))
 
-    def finish(self, status: Status, summary: Mapping[str, Any], confusion: Confusion | None) -> None:
+    def used(self, files: Files) -> None:
+        """See Tracker."""
+        guarded(lambda: self._take(files, declare_used))
+
+    def made(self, files: Files) -> None:
+        """See Tracker."""
+        aliases = ["latest", *files.aliases]
+        guarded(lambda: self._take(files, lambda run, draft: run.log_artifact(draft, aliases=aliases)))
+
+    def finish(self, status: Status, summary: Mapping[str, Any]) -> None:
         """See Tracker. `status` becomes a summary value, a tag, and the exit code of EXIT_CODES."""
         values = {**summary, "status": status}
-        submit(lambda: self._finish(status, values, confusion))
+        submit(lambda: self._finish(status, values))
+
+    def _data_folder(self) -> Path:
+        """Where W&B shall write, and copy the files of artifacts and tables until they are uploaded: the home
+        folder, its own choice, may be gone by then."""
+        data = self._info.folder / "wandb"
+        data.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("WANDB_DATA_DIR", str(data / "staging"))
+        return data
 
     def _open(self) -> None:
         global _online_failed
-        data = self._info.folder / "wandb"
-        data.mkdir(parents=True, exist_ok=True)
-        # W&B would stage tables in the home folder, where an upload from a copy of the logs misses them,
-        # and would wait for its own telemetry at the end, 10 s and more where the server is silent.
-        os.environ.setdefault("WANDB_DATA_DIR", str(data / "staging"))
+        data = self._data_folder()
+        # Or it would wait for its own telemetry at the end, 10 s and more where the server is silent.
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         mode = _mode()
         try:
@@ -64,21 +83,22 @@ class WandbTracker:
             end_service()
             self._run = _start(self._info, "offline")
 
-    def _log(self, row: dict[str, float], step: int) -> None:
+    def _log(self, row: dict[str, float | Shown], step: int) -> None:
         if self._run is not None:
-            self._run.log(row, step=step, commit=True)  # uncommitted, it would wait for the next row
+            values = {name: media(value) for name, value in row.items()}
+            self._run.log(values, step=step, commit=True)  # uncommitted, it would wait for the next row
 
-    def _finish(self, status: Status, summary: dict[str, Any], confusion: Confusion | None) -> None:
+    def _take(self, files: Files, declare: Callable[[Any, Any], Any]) -> None:
+        draft = artifact(files)  # now: a checkpoint may be gone when the background thread comes to it
+        submit(lambda: declare(self._run, draft) if self._run is not None else None)
+
+    def _finish(self, status: Status, summary: dict[str, Any]) -> None:
         run, self._run = self._run, None
         if run is None:
             return
-        if confusion is not None:
-            summary["confusion"] = {t: dict(zip(LABELS, r, strict=True)) for t, r in _rows(confusion)}
         try:
             run.summary.update(summary)
             run.tags = (*run.tags, status.lower())
-            if confusion is not None:  # last: online it needs the server, which may refuse
-                run.log({"confusion_matrix": _chart(confusion)})
         finally:
             _end(run, EXIT_CODES[status])
 
@@ -103,7 +123,8 @@ def _start(info: RunInfo, mode: Any) -> Any:
         disable_code=True,
         disable_git=True,
         x_save_requirements=False,
-        x_disable_machine_info=True,
+        host="",
+        x_disable_meta=True,  # x_disable_machine_info would take the use of GPU and memory with it
         x_stats_sampling_interval=STATS_SECONDS,
         x_transaction_log_flush_interval=FLUSH_SECONDS,
         init_timeout=INIT_SECONDS,
@@ -111,7 +132,7 @@ def _start(info: RunInfo, mode: Any) -> Any:
         finish_timeout_raises=True,
         stop_fn=_ignore_stop,
     )
-    return wandb.init(
+    run = wandb.init(
         id=info.id,
         name=info.name,
         group=info.group,
@@ -125,6 +146,9 @@ def _start(info: RunInfo, mode: Any) -> Any:
         reinit="create_new",  # neither takes over nor ends a run that the caller's own code has open
         settings=settings,
     )
+    for name, summary in METRICS.items():
+        run.define_metric(name, step_metric="samples", summary=summary)
+    return run
 
 
 def _end(run: Any, exit_code: int) -> None:
@@ -160,25 +184,3 @@ def _credentials(settings: Any) -> bool:
 def _ignore_stop() -> None:
     """W&B's stop button would interrupt the main thread, which in a worker is not this run's."""
     say("W&B's stop button does not reach a run: stop it in the terminal")
-
-
-def _rows(confusion: Confusion) -> list[tuple[str, list[int]]]:
-    return [(name, [int(count) for count in row]) for name, row in zip(LABELS, confusion, strict=True)]
-
-
-def _chart(confusion: Confusion) -> Any:
-    """W&B's confusion matrix chart, from counts; `wandb.plot.confusion_matrix` takes predictions only."""
-    import wandb
-
-    names = ["Actual", "Predicted", "nPredictions"]
-    cells = [
-        [actual, predicted, count]
-        for actual, row in _rows(confusion)
-        for predicted, count in zip(LABELS, row, strict=True)
-    ]
-    return wandb.plot_table(
-        "wandb/confusion_matrix/v1",
-        wandb.Table(columns=names, data=cells),
-        fields={name: name for name in names},
-        string_fields={"title": "Confusion matrix"},
-    )
