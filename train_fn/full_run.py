@@ -24,7 +24,7 @@ from train_fn.run_folder import (
     summary,
 )
 from train_fn.storage import Paths, check_room
-from train_fn.tracking import RunInfo, close_all, sync_hint
+from train_fn.tracking import JobType, RunInfo, close_all, sync_hint
 from train_fn.tracking_delivery import track_delivery
 from train_fn.worker import Job
 

@@ -39,8 +39,8 @@ class Paths:
     def of(cls, output: Path | None) -> "Paths":
         """The default root is the project's own, so that both commands meet from any directory.
 
-        Raises InputError when it is no folder, nor can become one; for the address of an object store too: a record
-        needs locks, renames and files that grow.
+        Raises InputError when it is no folder, nor can become one, and for the address of an object store: a
+        record needs locks, renames and files that grow.
         """
         if output and URI.match(str(output)):
             raise InputError(
