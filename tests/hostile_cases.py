@@ -299,7 +299,7 @@ DISK = {
     **{
         f"{what} ({command.split()[0]})": Case(command, says, spoil)
         for what, says, spoil, commands in (
-            ("a study's settings cut", "", lambda here: cut(here / STUDY / "config.yaml"), FOR_STUDY),
+            ("a study's settings cut", "config.yaml", lambda here: cut(here / STUDY / "config.yaml"), FOR_STUDY),
             ("a study's settings gone bad", "config.yaml", file(f"{STUDY}/config.yaml", b"\xff\x00"), FOR_STUDY),
             ("a study of an older form", "config.yaml", file(f"{STUDY}/config.yaml", "rates: [1]\n"), FOR_STUDY),
             ("a torn line amid the trials", "trials.jsonl", lambda here: torn(here / TRIALS), FOR_STUDY),
