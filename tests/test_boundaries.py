@@ -32,6 +32,21 @@ COMMANDS = {
         "--decontaminate",
         "--no-merged",
         "--license",
+        "--push-to-hub",
+        "--public",
+        "--set",
+    },
+    "train_fn/train.py": {
+        "--dataset",
+        "--max-rows",
+        "--model",
+        "--seed",
+        "--output",
+        "--replace",
+        "--no-merged",
+        "--license",
+        "--push-to-hub",
+        "--public",
         "--set",
     },
     "train_fn/audit.py": {"--dataset", "--model", "--output", "--strict", "--set"},
@@ -68,8 +83,8 @@ COMMANDS = {
 ORDER = (  # a module of search may import what stands before it
     "config space record verdict confirm winner leftover study guard choice prior fidelity fidelity_file "
     "draw history machine interrupt scheduler pointless sampler wording foreseen view flight trial tuner runner "
-    "rungs target rung_runs promotion observations transfer horizon rate selection report_style report_facts "
-    "report_importance report_plots report_space_plots report_tables report_extras report_html "
+    "rungs target rung_runs promotion observations transfer horizon rate provenance selection report_style "
+    "report_facts report_importance report_plots report_space_plots report_tables report_extras report_html "
     "report_commands report_sections report_page survival run_times forecast budget probing placement foresee "
     "report tune order promote"
 ).split()

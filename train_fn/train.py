@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from train_fn.cli import explained, new_app, run_app
-from train_fn.delivery import Delivery, License, NoMerged
+from train_fn.delivery import Delivery, License, NoMerged, Public, PushToHub
 
 app = new_app()
 
@@ -28,6 +28,8 @@ def train(
     ] = False,
     no_merged: NoMerged = False,
     license_: License = None,
+    push_to_hub: PushToHub = None,
+    public: Public = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override configs/train.yaml")
     ] = None,
@@ -35,7 +37,8 @@ def train(
     flags = {"max_rows": max_rows, "model": model, "seed": seed}
     with explained():
         given = {key: value for key, value in flags.items() if value is not None}
-        _train(dataset, set_ or [], given, output, replace, Delivery(not no_merged, license_))
+        delivery = Delivery.checked(no_merged, license_, push_to_hub, public)
+        _train(dataset, set_ or [], given, output, replace, delivery)
 
 
 def _train(
@@ -60,6 +63,7 @@ def _train(
 
     with RunFolder.of(paths, run_name(config.model, spec, config.splits)).locked():
         inputs = prepare_inputs(spec, config, paths, typer.echo)
+        config = inputs.pinned(config)
         run, job = claim_run(spec, config, paths, inputs, "train", {}, replace=replace)
         if not run.finished:
             execute_here(job, run)
