@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.order import LearningRate, Order
+from search.order import LearningRate, Order, Overrides
 from train_fn.cli import Json, Price, Quiet, Replace, explained, new_app, run_app
-from train_fn.delivery import Delivery, License, NoMerged
+from train_fn.delivery import Delivery, License, NoMerged, Public, PushToHub
 from train_fn.voice import Result, done, say
 
 if TYPE_CHECKING:
@@ -50,19 +50,19 @@ def promote(
     ] = False,
     no_merged: NoMerged = False,
     license_: License = None,
+    push_to_hub: PushToHub = None,
+    public: Public = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say how long it would take, and stop")] = False,
     price_per_hour: Price = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="override the study's settings or promote.yaml"),
-    ] = None,
+    set_: Overrides = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> Result:
     with explained(quiet, json_) as spoken:
         from search.foresee import Request
 
-        request, delivery = Request(dry_run, price_per_hour), Delivery(not no_merged, license_)
+        request = Request(dry_run, price_per_hour)
+        delivery = Delivery.checked(no_merged, license_, push_to_hub, public)
         order = Order(study, trial, top, learning_rate, replace, decontaminate, request, delivery)
         flags = {"address": address, "workers": workers, "max_rows": max_rows}
         _promote(dataset, best, order, model, output, set_ or [], flags)
@@ -126,6 +126,7 @@ def _run(
     from train_fn.inputs import prepare_inputs
 
     inputs = prepare_inputs(spec, config, paths, say)
+    config = inputs.pinned(config)
     seen = find_seen(choice.study, spec, inputs, paths, say, decontaminate=order.decontaminate)
     target = Target.of(config, inputs.data, seen if order.decontaminate else None)
     transfer = order.learning_rate is LearningRate.TRANSFER

@@ -43,7 +43,7 @@ def promotions(output: Path, study: str) -> Extra | None:
             test = (metrics.get("test") if isinstance(metrics, Mapping) else None) or {}
             found = [_cell(test.get(key)) for key in ("log_loss", "auroc", "tpr_at_fpr_5")]
             rows.append((file.parent.name, _cell(told.get("trial")), *found))
-            commands += [_command(told["command"])] if told.get("command") else []
+            commands += [shlex.join(told["command"])] if told.get("command") else []
     head = ("run", "trial", "test log loss (nats)", "test AUROC", "test TPR at FPR 5 %")
     return Extra("Promotions", (Table(head, tuple(rows)),), tuple(commands)) if rows else None
 
@@ -73,11 +73,6 @@ def _part(title: str, file: Path, key: str | None = None) -> Extra | None:
     if key is not None:
         value = value.get(key) if isinstance(value, Mapping) else None
     return None if value is None else Extra(title, facts_tables(value))
-
-
-def _command(words: Sequence[str]) -> str:
-    """As a person types it; the record holds the script by its name alone."""
-    return shlex.join(["python", f"search/{words[0]}", *map(str, words[1:])])
 
 
 def _read(file: Path) -> Any:

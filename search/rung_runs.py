@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from search.choice import Candidate
 from search.rungs import Plan, Results, climb
 from search.target import Target
+from train_fn.default_run import FIGURES
 from train_fn.errors import InputError
 from train_fn.storage import atomic_file, read_json, write_json
 
@@ -67,6 +68,7 @@ class RungRuns:
             "rows": size.rows,
             "steps": size.steps,
             "loss": ended.get("objective"),
+            "validation": {key: ended[key] for key in ("rows", *FIGURES) if key in ended},
             "seconds": ended.get("seconds"),
             "cause": ended.get("cause", ""),
         }

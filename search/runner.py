@@ -101,6 +101,7 @@ def _planned(
     if prior is not None and not may_go_on(paths, spec, study):
         find_prior(paths, prior, train, search, name)  # a bad --from is told before the data is read
     inputs = prepare_inputs(spec, train, paths, say)
+    train = inputs.pinned(train)
     training_data(train, open_set(inputs.data), "trial")  # too few validation rows would fail every trial
     info = data_info(spec, train, inputs.data)
     config = StudyConfig(dataset=info, train=train, search=search, prior=prior)

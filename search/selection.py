@@ -12,6 +12,7 @@ from search.choice import Candidate, Choice, ranked
 from search.confirm import DEFAULT
 from search.horizon import Horizon, look_ahead
 from search.promotion import PromoteConfig
+from search.provenance import provenance
 from search.rate import RATE, kept, move
 from search.rung_runs import RUNGS, RungRuns, Train, choose
 from search.rungs import Plan, Rung, plan_rungs, probe_of
@@ -88,7 +89,7 @@ class Selection:
 
     def lineage(self, run: "RunFolder") -> dict[str, Any]:
         """For lineage.json, from the run's folder: the trial that was promoted, why, and how it was found."""
-        chosen, reason, found = self.candidates[0], self.choice.reason, {}
+        chosen, reason, found, told = self.candidates[0], self.choice.reason, {}, None
         params = self.choice.trial.params.model_dump()
         if self.rungs:
             told = read_json(run.folder / RUNGS)
@@ -107,6 +108,7 @@ class Selection:
             "value": chosen.value,
             "params": params,
             **found,
+            **provenance(self.choice, chosen.number, told),
         }
 
     def _plan(self, horizon: Horizon | None) -> Plan:

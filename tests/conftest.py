@@ -56,3 +56,11 @@ def delivered(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Pa
     from delivering import deliver_run
 
     return deliver_run(tmp_path_factory.mktemp("delivered"), small_model)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a plain run of the tiny model as its command leaves it. Not to be changed."""
+    from delivering import train_run
+
+    return train_run(tmp_path_factory.mktemp("trained"))

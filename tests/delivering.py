@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from letters import write_tokenizer
 from training import Caller, settings
 
@@ -20,6 +21,7 @@ from train_fn.storage import Paths, write_json
 from train_fn.worker import Job
 
 MAX_LENGTH = 32
+SETTINGS = ("max_length=64", "epochs=1", "batch_size=16", "evaluations=2", "eval_before_rows=16")
 ROWS = {"train": 192, "validation": 32, "test": 64}
 
 
@@ -43,6 +45,28 @@ def deliver_run(root: Path, model: Path) -> Path:
     assert Caller().run(Job(run.name, run.folder, config, str(model), data, None, "full")) == "COMPLETE"
     write_lineage(run, meta, config, {})
     return run.folder
+
+
+def train_run(place: Path) -> Path:
+    """The folder that the command leaves which trains the tiny model on some rows of the sample, with merged/."""
+    from folders import write_sample
+
+    from train_fn.train import main
+
+    write_sample(place / "rows")
+    words = trained_with(place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_MODE", "disabled")
+        assert main([*words, "--no-merged"]) == 0
+        assert not (place / "output" / "qwen3-tiny-rows" / "merged").exists()
+        assert main([*words, "--license", "mit"]) == 0
+    return place / "output" / "qwen3-tiny-rows"
+
+
+def trained_with(place: Path) -> list[str]:
+    """The words of that command, save for what it delivers."""
+    words = ["--dataset", str(place / "rows"), "--model", "tiny", "--max-rows", "64"]
+    return [*words, "--output", str(place / "output"), *(f"--set={pair}" for pair in SETTINGS)]
 
 
 def write_split(path: Path, rows: int, seed: int) -> None:

@@ -1,7 +1,7 @@
 """A stand-in for the Hugging Face Hub on this machine, for the real clients (HF_ENDPOINT names it).
 
 Serves `root/datasets/OWNER/NAME/...` and `root/models/OWNER/NAME/...`. A commit's hash is that of the files,
-so changing a file makes a new commit.
+so changing a file makes a new commit. Models are taken too (hub_uploads.py), from the `accounts`.
 """
 
 import hashlib
@@ -13,13 +13,25 @@ from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from hub_uploads import Uploads
+
 
 class Hub:
-    """`with Hub(root) as hub:` serves until the block ends; `requests` lists what was asked."""
+    """`with Hub(root) as hub:` serves until the block ends; `requests` lists what was asked.
 
-    def __init__(self, root: Path, gated: tuple[str, ...] = ()) -> None:
+    `accounts` are the answers to whoami by token, `private` the models that only these see, `blobs` what was
+    uploaded by its hash. While `full`, it takes no commit.
+    """
+
+    def __init__(
+        self, root: Path, gated: tuple[str, ...] = (), accounts: dict[str, Any] | None = None
+    ) -> None:
         self.root = root
         self.gated = gated
+        self.accounts = accounts or {}
+        self.private: set[str] = set()
+        self.blobs: dict[str, bytes] = {}
+        self.full = False
         self.requests: list[str] = []
         handler = type("Handler", (_Handler,), {"hub": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -67,7 +79,7 @@ def _entry(folder: Path, path: Path) -> dict[str, Any]:
     return {"type": "file", "oid": oid[:40], "size": path.stat().st_size, "path": name}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Uploads, BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
 
@@ -75,15 +87,17 @@ class _Handler(BaseHTTPRequestHandler):
         """The tests' output stays readable."""
 
     def do_GET(self) -> None:
-        size = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(size).decode()
+        data = self.body()
         self.hub.requests.append(f"{self.command} {self.path}")
         words = unquote(urlsplit(self.path).path).strip("/").split("/")
+        if self.take(words, data):
+            return None
+        body = data.decode()
         api, words = words[0] == "api", words[words[0] == "api" :]
         kind = words.pop(0) if words[0] in ("datasets", "models") else "models"
         name, rest = "/".join(words[:2]), words[2:]
         folder = self.hub.root / kind / name
-        if not folder.is_dir():
+        if not folder.is_dir() or (name in self.hub.private and not self.account()):
             # As the Hub does: who is not logged in learns neither that it exists nor that it does not.
             return self._refuse(401, "RepoNotFound")
         if name in self.hub.gated:
@@ -96,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send_file(folder.joinpath(*path), sha)
         return self._send_json(self._answer(action, folder, folder.joinpath(*path), sha, body), sha)
 
-    do_HEAD = do_POST = do_GET  # noqa: N815
+    do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815
 
     def _answer(self, action: str, folder: Path, path: Path, sha: str, body: str) -> Any:
         if action == "tree":
@@ -109,7 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
             asked = json.loads(body)["paths"] if body.startswith("{") else parse_qs(body)["paths"]
             return [_entry(folder, folder / item) for item in asked if (folder / item).exists()]
         siblings = [{"rfilename": str(item.relative_to(folder))} for item in _files(folder)]
-        return {"id": "/".join(folder.parts[-2:]), "sha": sha, "siblings": siblings, "tags": []}
+        name = "/".join(folder.parts[-2:])
+        private = name in self.hub.private
+        return {"id": name, "sha": sha, "siblings": siblings, "tags": [], "private": private}
 
     def _send_file(self, path: Path, sha: str) -> None:
         if not path.is_file():
@@ -117,7 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         data = path.read_bytes()
         return self._send(200, data, {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": sha})
 
-    def _send_json(self, value: Any, sha: str) -> None:
+    def _send_json(self, value: Any, sha: str = "") -> None:
         self._send(
             200, json.dumps(value).encode(), {"Content-Type": "application/json", "X-Repo-Commit": sha}
         )

@@ -33,6 +33,23 @@ COMMANDS = {
         "--decontaminate",
         "--no-merged",
         "--license",
+        "--push-to-hub",
+        "--public",
+        "--set",
+        "--quiet",
+        "--json",
+    },
+    "train_fn/train.py": {
+        "--dataset",
+        "--max-rows",
+        "--model",
+        "--seed",
+        "--output",
+        "--replace",
+        "--no-merged",
+        "--license",
+        "--push-to-hub",
+        "--public",
         "--set",
         "--quiet",
         "--json",
@@ -76,10 +93,10 @@ COMMANDS = {
 ORDER = (  # a module of search may import what stands before it
     "config space record verdict confirm winner leftover study guard choice prior fidelity fidelity_file "
     "draw history cluster machine interrupt scheduler pointless sampler wording foreseen view flight trial tuner "
-    "runner rungs target rung_runs promotion observations transfer horizon rate selection report_style "
+    "runner rungs target rung_runs promotion observations transfer horizon rate provenance selection report_style "
     "report_facts report_importance report_plots report_space_plots report_tables report_extras report_html "
     "report_commands report_sections report_page tracked survival run_times forecast budget probing placement "
-    "foresee report tune order promote clean"
+    "foresee report tune order promote removable clean"
 ).split()
 
 

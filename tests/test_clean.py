@@ -11,7 +11,8 @@ import yaml
 from filelock import FileLock
 from recorded import ended, make_study
 
-from search.clean import RECENT_SECONDS, main
+from search.clean import main
+from search.removable import RECENT_SECONDS
 from search.study import Study
 from train_fn.storage import PROJECT, Paths, write_json, write_text
 

@@ -12,7 +12,7 @@ from training import CPU, shorten
 
 from train_fn import hub
 from train_fn.errors import InputError
-from train_fn.judge import Judge
+from train_fn.rule import Rule
 from train_fn.scoring import TextScorer
 from train_fn.storage import read_json, write_json, write_text
 
@@ -82,8 +82,13 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         TextScorer.open(tmp_path / "nowhere")
 
 
+def test_the_folder_of_the_adapter_leads_to_its_run(delivered: Path) -> None:
+    with pytest.raises(InputError, match=rf"adapter has no config.yaml; give {delivered}$"):
+        TextScorer.open(delivered / "adapter")
+
+
 def test_a_run_without_thresholds_opens_without_a_judgement(delivered: Path) -> None:
-    assert Judge.open(delivered, 1).thresholds is None
+    assert Rule.open(delivered, 1).thresholds is None
 
 
 def test_the_base_is_fetched_at_the_runs_own_commit(

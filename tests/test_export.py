@@ -12,18 +12,19 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 from small import ROWS
-from training import Caller, Tensors, adapter, load, make_job, settings
+from training import Caller, Tensors, adapter, load, make_job
 
-from train_fn.agreement import Judge
+from train_fn.agreement import Comparison
 from train_fn.config import LABELS, TrainConfig
 from train_fn.contamination import LEFT_OUT
 from train_fn.errors import InputError
 from train_fn.export import AGREEMENT, MERGED, _full_precision, merged_lines, write_merged
 from train_fn.quantized import quantized_layers
 from train_fn.run_folder import RunFolder
-from train_fn.storage import Paths, read_json, write_json
+from train_fn.storage import read_json, write_json, write_text
 from train_fn.tokenized import open_set
 
 Export = Callable[[Path], list[str]]
@@ -57,17 +58,17 @@ def finished(
     folder = tmp_path_factory.mktemp("finished") / "run"
     job = make_job(folder, small_model, tokens, kind="full", compute_dtype=request.param)
     assert Caller().run(job) == "COMPLETE"
+    write_text(folder / "config.yaml", yaml.safe_dump({"train": job.train.model_dump(mode="json")}))
     return folder
 
 
 @pytest.fixture
-def export(small_model: Path, tokens: Path) -> Export:
+def export(tokens: Path) -> Export:
     """Writes the merged model of a run's folder; returns what was said."""
 
     def write(folder: Path) -> list[str]:
         said: list[str] = []
-        run = RunFolder(folder, folder / "logs")
-        write_merged(run, settings(small_model), tokens, Paths(folder.parent), said.append)
+        write_merged(RunFolder(folder, folder / "logs"), tokens, said.append)
         return said
 
     return write
@@ -204,7 +205,7 @@ def test_rows_that_no_score_may_use_or_that_end_in_padding_are_not_compared(
     changed[data.validation.offsets[6] - 1] = data.meta.pad_token_id
     np.save(data.folder / "validation.tokens.npy", changed)
     np.savez(tmp_path / LEFT_OUT, validation=np.array([2, 3]), test=np.array([], dtype=np.int64))
-    rows = Judge(RunFolder(tmp_path, tmp_path), open_set(data.folder), TrainConfig()).rows
+    rows = Comparison(RunFolder(tmp_path, tmp_path), open_set(data.folder), TrainConfig()).rows
     assert set(range(ROWS["validation"])) - set(rows.tolist()) == {2, 3, 5}
 
 

@@ -8,7 +8,18 @@ from scipy.stats import beta
 from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import roc_auc_score
 
-from train_fn.intervals import Interval, bootstrap, exact, separated, share, weighted_auroc
+from train_fn.calibration import weighted_error
+from train_fn.intervals import (
+    Interval,
+    exact,
+    mirrored,
+    percentiles,
+    resample,
+    separated,
+    share,
+    weighted_auroc,
+)
+from train_fn.metrics import calibration_error
 
 AI, HUMAN = 0, 1
 
@@ -41,6 +52,10 @@ def test_the_weighted_area_is_scikit_learns_also_with_ties_and_weights_of_zero(r
     assume(all(weights[labels == label].sum() > 0 for label in (AI, HUMAN)))
     expected = roc_auc_score(labels == AI, margin, sample_weight=weights)
     assert weighted_auroc(margin, labels)(weights) == pytest.approx(expected)
+
+
+def bootstrap(statistic, group, draws=1000):
+    return [percentiles(column) for column in resample(statistic, group, draws).T]
 
 
 def mean_of(values: np.ndarray):
@@ -106,3 +121,29 @@ def test_the_interval_of_a_perfect_area_is_that_of_its_independent_pairs(group, 
 
 def test_a_perfect_area_of_a_single_group_says_nothing():
     assert separated(np.array([AI, HUMAN]), np.zeros(2, int)) == Interval(low=0.0, high=1.0)
+
+
+def test_a_weighted_calibration_error_is_that_of_the_rows_so_often():
+    rng = np.random.default_rng(0)
+    margin, labels, times = rng.normal(0, 2, 200), rng.integers(0, 2, 200), rng.integers(0, 4, 200)
+    repeated = calibration_error(np.repeat(margin, times), np.repeat(labels, times))
+    assert weighted_error(margin, labels)(times.astype(float)) == pytest.approx(repeated)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 1.5, 3.0])
+def test_the_interval_of_a_calibration_error_holds_the_truth_also_near_zero(temperature):
+    """Of 40 sets of 400 texts: the percentile interval holds an error of 0 in none."""
+    rng = np.random.default_rng(0)
+
+    def planted(rows):
+        odds = rng.normal(0, 1.5, rows)
+        return temperature * odds, (rng.random(rows) > 1 / (1 + np.exp(-odds))).astype(np.int64)
+
+    truth, held = calibration_error(*planted(500_000)), 0
+    for _ in range(40):
+        margin, labels = planted(400)
+        error = weighted_error(margin, labels)
+        draws = resample(lambda weights, error=error: np.array([error(weights)]), np.arange(400), draws=200)
+        found = mirrored(draws[:, 0], calibration_error(margin, labels))
+        held += found.low <= truth <= found.high
+    assert held >= 33

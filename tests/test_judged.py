@@ -162,6 +162,7 @@ def test_figures_and_their_intervals_are_those_of_the_test_rows(
         "recall_ai": found.metrics.recall_ai,
         "recall_human": found.metrics.recall_human,
         "log_loss": found.metrics.log_loss,
+        "ece": found.metrics.ece,
         "brier": found.calibration["before"].brier,
         **{f"tpr_at_{key}": found.operation[key].global_threshold.tpr.value for key in TARGETS},
         **{f"fpr_at_{key}": found.operation[key].global_threshold.fpr.value for key in TARGETS},

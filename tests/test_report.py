@@ -131,7 +131,11 @@ def test_optional_parts_appear_with_their_file_alone(folder: Path, text: str, tm
         "confirmed": {"verdict": "not distinguishable from the default", "interval": [0.1, 0.2]},
     }
     write_json(study.folder / "best.json", best)
-    lineage = {"study": "t", "trial": 0, "command": ["promote.py", "--best", "--dataset", "my set"]}
+    lineage = {
+        "study": "t",
+        "trial": 0,
+        "command": ["python", "search/promote.py", "--best", "--dataset", "my set"],
+    }
     write_json(tmp_path / "run" / "lineage.json", lineage)
     write_json(tmp_path / "other" / "lineage.json", {**lineage, "study": "u"})
     write_json(tmp_path / "run" / "metrics.json", {"test": {"log_loss": 0.0312}})

@@ -13,7 +13,7 @@ from training import CPU
 from train_fn import scoring
 from train_fn.config import LABELS
 from train_fn.errors import InputError
-from train_fn.judge import UNCHOSEN, Judge, Thresholds
+from train_fn.rule import UNCHOSEN, Rule, Thresholds
 from train_fn.scoring import TextScorer, foreign_share
 from train_fn.text_rows import TextRow
 from train_fn.tokenizing import load_tokenizer
@@ -150,16 +150,16 @@ AI, HUMAN = LABELS
 def test_the_verdict_is_by_the_domains_threshold_else_by_the_global_one(
     fpr: int, domain: str | None, margin: float, verdict: str | None, threshold_of: str | None, note: str
 ) -> None:
-    found = Judge(Thresholds(**THRESHOLDS), fpr).verdict(margin, domain)
+    found = Rule(Thresholds(**THRESHOLDS), fpr).verdict(margin, domain)
     assert (found.verdict, found.threshold_of, found.note) == (verdict, threshold_of, note)
     assert (found.threshold is None) == (verdict is None)
 
 
 def test_the_probability_is_tempered_and_plain_without_thresholds() -> None:
-    assert Judge(Thresholds(**THRESHOLDS), 5).probability(3.0) == pytest.approx(1 / (1 + np.exp(-1.5)))
-    assert Judge(None, 5).probability(3.0) == pytest.approx(1 / (1 + np.exp(-3.0)))
-    assert Judge(None, 5).probability(-5000.0) == 0.0
-    assert Judge(None, 5).verdict(3.0, "news").note == UNCHOSEN
+    assert Rule(Thresholds(**THRESHOLDS), 5).probability(3.0) == pytest.approx(1 / (1 + np.exp(-1.5)))
+    assert Rule(None, 5).probability(3.0) == pytest.approx(1 / (1 + np.exp(-3.0)))
+    assert Rule(None, 5).probability(-5000.0) == 0.0
+    assert Rule(None, 5).verdict(3.0, "news").note == UNCHOSEN
 
 
 @pytest.mark.parametrize(
@@ -197,4 +197,4 @@ def test_a_run_with_thresholds_gives_verdicts_by_row(delivered: Path, tmp_path: 
 
 def test_another_rate_is_refused(delivered: Path) -> None:
     with pytest.raises(InputError, match="--fpr must be 5 or 1"):
-        Judge.open(delivered, 10)
+        Rule.open(delivered, 10)

@@ -174,7 +174,8 @@ def test_a_plain_promotion_has_nothing_to_find_and_its_settings_stay_as_they_wer
     job = place.settle(plain, trainer)
     assert (trainer.ran, place.said) == ([], [])
     assert job.train == plain.target.train
-    assert list(plain.lineage(place.run)) == ["study", "trial_id", "trial", "reason", "value", "params"]
+    about = ["study", "trial_id", "trial", "reason", "value", "params", "search", "default"]
+    assert list(plain.lineage(place.run)) == about
 
 
 def test_a_candidate_that_diverges_drops_out_and_is_not_run_again(top: Selection, paths: Paths) -> None:

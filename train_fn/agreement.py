@@ -65,7 +65,7 @@ class Plain(nn.Module):
 
 
 @dataclass(frozen=True)
-class Judge:
+class Comparison:
     """Scores the same validation rows of a finished run with one model after another."""
 
     run: RunFolder

@@ -1,6 +1,7 @@
 """Whether P(AI_Generated) means what it says, and the temperature that mends it."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -81,6 +82,19 @@ def row_briers(margin: Floats, labels: Ints) -> Floats:
 
     errors: Floats = expit(-_towards_truth(margin, labels)) ** 2
     return errors
+
+
+def weighted_error(margin: Floats, labels: Ints) -> Callable[[Floats], float]:
+    """`metrics.calibration_error` as a function of the weights [rows] of the rows."""
+    from scipy.special import expit
+
+    confidence, right = expit(np.abs(margin)), (margin >= 0) == (labels == 0)
+    number, gap = np.ceil(confidence * ECE_BINS).astype(np.int64), confidence - right
+
+    def error(weights: Floats) -> float:
+        return float(np.abs(np.bincount(number, weights=weights * gap)).sum() / weights.sum())
+
+    return error
 
 
 def reliability(margin: Floats, labels: Ints) -> list[Bin]:

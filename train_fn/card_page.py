@@ -1,51 +1,134 @@
-"""The text of a model card, which train_fn/card.py fills in with Jinja.
+"""The text of a model card, which train_fn/card.py fills in with Jinja: for a run's folder, for its adapter's, and
+for a repository on the Hub.
 
-Its filters: `whole` is a count, `share` a number with its decimals, or a dash where there is none.
+Its filters: `whole` is a count, `number` a number with its decimals, or a dash where there is none.
 """
 
-USE = """from transformers import pipeline
+PIPELINE = """from transformers import pipeline
 
-detector = pipeline("text-classification", model="merged", truncation=True, top_k=None)
+detector = pipeline("text-classification", model="{{ model }}", truncation=True, top_k=None)
 print(detector("The text to judge."))"""
+
+PEFT = """import torch
+{% if download %}
+from huggingface_hub import snapshot_download
+{% endif %}
+from peft import AutoPeftModelForSequenceClassification
+from transformers import AutoTokenizer, BitsAndBytesConfig
+
+{% if download %}
+folder = snapshot_download("{{ download }}", allow_patterns="adapter/*") + "/adapter"
+{% else %}
+folder = "{{ folder }}"
+{% endif %}
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoPeftModelForSequenceClassification.from_pretrained(
+    folder, dtype=torch.bfloat16, id2label={0: "AI_Generated", 1: "Human_Written"},
+    quantization_config=BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16))
+model.config.pad_token_id = tokenizer.pad_token_id
+texts = tokenizer(["The text to judge."], truncation=True, max_length={{ train.max_length }}, return_tensors="pt")
+print(model.eval()(**texts.to(model.device)).logits.softmax(-1)[:, 0])  # P(AI_Generated)"""
+
+ADAPTER = """# {{ name }}: the adapter
+
+LoRA matrices and a classification head for {{ base }}{{ revision }}, which tell text written by an AI from text
+written by a person. They were trained on the base in 4 bits (NF4) and belong on it:
+
+```python
+{{ peft }}
+```
+
+On the base in 16 bits the scores differ by the error of quantisation. How good the detector is, on which data,
+from which score on, and its limits: the model card {{ card }}.
+"""
 
 TEMPLATE = """# {{ name }}
 
-Tells text written by an AI from text written by a person: {{ base }}\
-{{ " at revision " ~ lineage.model_revision if lineage.model_revision }}, fine-tuned in 4 bits with LoRA on the
-data set {{ data.name }}. The score of a text is P(AI_Generated), from 0 to 1.
+Tells text written by an AI from text written by a person: {{ base }}{{ revision }}, fine-tuned in 4 bits with LoRA
+on the data set {{ data.name }}. The score of a text is P(AI_Generated), from 0 to 1.
 
 ## Use
 
 {% if merged %}
-In this folder:
-
 ```python
-{{ use }}
+{{ pipeline }}
 ```
 
-`merged/` needs Transformers alone: LoRA, added to the 4-bit base that it was trained on and rounded to bf16. Its
-logits differ from the adapter's by at most {{ "%.2g" % merged.rounded.largest }}, on {{ merged.rows }} validation
-rows.
+{{ "The model" if hub else "`merged/`" }} needs Transformers alone: LoRA, added to the 4-bit base that it was \
+trained on and rounded to bf16. Its logits differ from the adapter's by at most \
+{{ "%.2g" % merged.rounded.largest }}, on {{ merged.rows }} validation rows.
 
 {% endif %}
-`adapter/` holds LoRA and the head, for PEFT's `AutoPeftModelForSequenceClassification` on the base in 4 bits.
+{{ "`adapter/` holds" if merged or not hub else "This is" }} LoRA and the head, for PEFT on the base in 4 bits:
+
+```python
+{{ peft }}
+```
+
 Texts longer than {{ train.max_length }} tokens are cut.
 
 ## How good it is
 
-On {{ metrics.test.rows | whole }} test rows, called AI_Generated from a score of 0.5:
+On {{ metrics.test.rows | whole }} test rows, called AI_Generated from a score of 0.5\
+{{ "; intervals over " ~ evaluation.groups | whole ~ " groups of related texts" if evaluation }}:
 
-| | before training | after |
-| --- | ---: | ---: |
-{% for key, title in titles.items() %}
-| {{ title }} | {{ (metrics.test_before or {}).get(key) | share }} | {{ metrics.test[key] | share }} |
+| | before training | after | 95 % interval |
+| --- | ---: | ---: | --- |
+{% for row in figures %}
+| {{ row | join(" | ") }} |
 {% endfor %}
 
-TF-IDF with logistic regression on the same rows: balanced accuracy {{ metrics.tfidf_balanced_accuracy | share }}.
-{% if evaluated %}
-Intervals, calibration, and the figures of each domain and generator: `evaluation.json`.
+{% if evaluation %}
+The thresholds come from validation. Noise raises a calibration error, so it may lie above its interval.
+{% else %}
+There are no intervals, and no figures of domains and generators, for evaluation.json is missing.
 {% endif %}
 
+TF-IDF with logistic regression on the same rows: balanced accuracy {{ metrics.tfidf_balanced_accuracy | number }}.
+
+{% for percent, rows in domains.items() %}
+At thresholds for FPR {{ percent }} %, by domain:
+
+| domain | own threshold: TPR | FPR | global threshold: TPR | FPR |
+| --- | --- | --- | --- | --- |
+{% for row in rows %}
+| {{ row | join(" | ") }} |
+{% endfor %}
+
+{% endfor %}
+{% if generators %}
+TPR at the global threshold, by generator:
+
+| generator | texts | for FPR 5 % | for FPR 1 % |
+| --- | ---: | --- | --- |
+{% for row in generators %}
+| {{ row | join(" | ") }} |
+{% endfor %}
+
+{% endif %}
+{% if lineage.get("default") %}
+### Beside the default configuration
+
+{% if lineage.default.params == lineage.params %}
+The promoted configuration is the default one.
+{% else %}
+A run of the default on all train rows would double the cost, so there is none unless this table names it. Each
+line has runs that differ in the configuration alone.
+
+| runs | train rows | scored rows | log loss: promoted, default | balanced accuracy | AUROC |
+| --- | ---: | ---: | --- | --- | --- |
+{% for each in metrics.get("default", ()) %}
+| {{ each.where }} | {{ each.train_rows | whole }} | {{ each.rows | whole }} of {{ each.split }} \
+{% for key in ("log_loss", "balanced_accuracy", "auroc") %}
+| {{ each.promoted.get(key) | number }}, {{ each.default.get(key) | number }} \
+{% endfor %}
+|
+{% endfor %}
+{% endif %}
+
+{% endif %}
 {% if thresholds %}
 ## Thresholds
 
@@ -54,18 +137,20 @@ Chosen on the human texts of validation, so that at most so many are called AI_G
 | false positives | from a score of | or a calibrated one of | human texts called AI_Generated |
 | --- | ---: | ---: | --- |
 {% for key, point in thresholds.global.items() %}
-| {{ key.removeprefix("fpr_") }} % | {{ chance(point.margin) | share(6) }} | {{ point.probability | share(6) }} | \
-{{ point.why or "%d of %d" | format(point.false_positives, point.human_texts) }} |
+| {{ key.removeprefix("fpr_") }} % | {{ chance(point.margin) | number(6) }} \
+| {{ point.probability | number(6) }} \
+| {{ point.why or "%d of %d" | format(point.false_positives, point.human_texts) }} |
 {% endfor %}
 
-A calibrated probability is the sigmoid of the difference of the logits over {{ "%.3f" % thresholds.temperature }}.
-`thresholds.json` has {{ thresholds.domains | length }} domains' own.
+A calibrated probability is the sigmoid of the difference of the logits over {{ "%.3f" % thresholds.temperature }}\
+{{ " (" ~ evaluation.temperature.why ~ ")" if evaluation and evaluation.temperature.why }}.
+`thresholds.json` has those of {{ thresholds.domains | length }} domains too, where there are texts enough for one.
 
 {% endif %}
 ## Data
 
 - {{ data.name }}{{ " at revision " ~ data.revision if data.revision }}, fingerprint {{ data.fingerprint }}
-- {{ train.splits }} splits{{ ", hash " ~ data.split_hash if data.split_hash }}
+- {{ train.splits }} splits{{ ", hash " ~ data.split_hash if data.split_hash else ", as the data set has them" }}
 {% for split, rows in lineage.rows.items() %}
 - {{ rows | whole }} rows {{ split }}
 {% endfor %}
@@ -83,7 +168,7 @@ A calibrated probability is the sigmoid of the difference of the logits over {{ 
 ```
 
 {% for label in labels %}
-- {{ facts["train_rows_" ~ label] | whole }} rows {{ label }}, weight {{ facts["class_weight_" ~ label] | share }}
+- {{ facts["train_rows_" ~ label] | whole }} rows {{ label }}, weight {{ facts["class_weight_" ~ label] | number }}
 {% endfor %}
 
 {% if lineage.study %}
@@ -92,6 +177,13 @@ A calibrated probability is the sigmoid of the difference of the logits over {{ 
 Study {{ lineage.study }}, trial {{ lineage.trial }}: {{ reason }}
 {% if "learning_rate" in lineage %}
 {{ lineage.learning_rate.sentence }}
+{% endif %}
+{% if lineage.get("search") %}
+The search trained on {{ lineage.search.train_rows | whole }} rows of {{ lineage.search.dataset }}: \
+{{ lineage.search.trials.values() | sum }} trials (\
+{% for status, count in lineage.search.trials.items() %}{{ count }} {{ status }}{{ ", " if not loop.last }}\
+{% endfor %}), {{ lineage.search.confirmation_runs }} runs on fresh seeds, \
+{{ "%.1f" % (lineage.search.seconds / 3600) }} hours of training.
 {% endif %}
 
 {% endif %}
@@ -107,7 +199,7 @@ Study {{ lineage.study }}, trial {{ lineage.trial }}: {{ reason }}
 ## Limits
 
 - Trained and scored on {{ data.name }} alone. On other kinds of text, languages and generators, and on text that
-  was changed to mislead it, its errors are unknown.
+  was changed to mislead it, its errors are unknown, and no score tells that a text is of such a kind.
 - A score is no proof. At a false positive rate of 5 % one human text in twenty is called AI_Generated.
 {% if leaks %}
 - Rows of validation and test have relatives in train (see Data), so the figures are better than on new text.

@@ -31,12 +31,14 @@ class DeliveredRun:
     @classmethod
     def open(cls, folder: Path) -> "DeliveredRun":
         """Raises InputError where the folder is not that of a finished run."""
-        missing = [name for name in (SETTINGS, LORA, WEIGHTS) if not (folder / name).is_file()]
-        if missing:
+        if missing := _missing(folder):
             found = f"has no {missing[0]}" if folder.is_dir() else "is not there"
+            above = folder.absolute().parent  # of merged/ or adapter/
+            other = "give another folder, or end the run with the command that began it"
+            remedy = other if _missing(above) else f"give {above}"
             raise InputError(
                 f"--run must be the folder of a run that has ended, such as output/qwen3-0.6b-2m, but {folder} "
-                f"{found}; give another folder, or end the run with the command that began it"
+                f"{found}; {remedy}"
             )
         settings = read_yaml(folder / SETTINGS).get("train")
         if not isinstance(settings, dict):
@@ -85,6 +87,11 @@ class DeliveredRun:
             )
         set_peft_model_state_dict(detector.peft, saved)
         return detector
+
+
+def _missing(folder: Path) -> list[str]:
+    """What a finished run's folder has and this one lacks."""
+    return [name for name in (SETTINGS, LORA, WEIGHTS) if not (folder / name).is_file()]
 
 
 def _read(file: Path) -> dict[str, Any]:

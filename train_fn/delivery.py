@@ -8,15 +8,27 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from train_fn.config import DatasetSpec, TrainConfig
+    from train_fn.config import DatasetSpec
+    from train_fn.push import Push
     from train_fn.run_folder import RunFolder
-    from train_fn.storage import Paths
 
 NoMerged = Annotated[
     bool, typer.Option("--no-merged", help="leave out merged/, two bytes a weight of the base")
 ]
 License = Annotated[
     str | None, typer.Option("--license", help="of the detector, in its model card [none stated]")
+]
+PushToHub = Annotated[
+    str | None,
+    typer.Option(
+        "--push-to-hub",
+        metavar="[OWNER/]NAME",
+        help="upload the detector to the Hugging Face Hub (token: HF_TOKEN or `hf auth login`); a new "
+        "repository there is private",
+    ),
+]
+Public = Annotated[
+    bool, typer.Option("--public", help="with --push-to-hub: a repository that everybody can read")
 ]
 
 
@@ -26,17 +38,25 @@ class Delivery:
 
     merged: bool
     license: str | None
+    push: "Push | None"
+
+    @classmethod
+    def checked(cls, no_merged: bool, license: str | None, name: str | None, public: bool) -> "Delivery":
+        """Raises InputError, before hours of training, where a push would fail."""
+        from train_fn.errors import InputError
+        from train_fn.push import Push
+
+        if public and name is None:
+            raise InputError("--public is for --push-to-hub NAME; give both, or none")
+        push = None if name is None else Push(name, public)
+        if push:
+            push.check()
+        return cls(not no_merged, license, push)
 
     def write(
-        self,
-        run: "RunFolder",
-        spec: "DatasetSpec",
-        config: "TrainConfig",
-        data: Path,
-        paths: "Paths",
-        say: Callable[[str], None],
+        self, run: "RunFolder", spec: "DatasetSpec", data: Path, say: Callable[[str], None]
     ) -> list[str]:
-        """Write what is wanted of a finished run on the tokenised `data`; returns the lines to show.
+        """Write what is wanted of a finished run on the tokenised `data`, and push it; returns the lines to show.
 
         Raises InputError when the merged model does not judge as the adapter does.
         """
@@ -44,6 +64,10 @@ class Delivery:
         from train_fn.export import merged_lines, write_merged
 
         if self.merged:
-            write_merged(run, config, data, paths, say)
+            write_merged(run, data, say)
         write_card(run, spec, self.license)
-        return [*merged_lines(run), f"card     {run.folder / CARD}"]
+        lines = [*merged_lines(run), f"card     {run.folder / CARD}"]
+        if self.push is None:
+            return lines
+        say(f"push     the detector to {self.push.name} on the Hub")
+        return [*lines, *self.push.lines(run, spec, merged=self.merged)]

@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 
-from train_fn.agreement import Agreement, Judge
+from train_fn.agreement import Agreement, Comparison
 from train_fn.config import SDPA, TrainConfig
-from train_fn.model import load_base, resolve_model
+from train_fn.delivered import DeliveredRun
+from train_fn.model import load_base
 from train_fn.run_folder import RunFolder, Say
-from train_fn.storage import Paths, read_json, roomy_folder, write_json
+from train_fn.storage import read_json, roomy_folder, write_json
 from train_fn.tokenized import Meta, open_set
 from train_fn.worker import default_device
 
@@ -24,7 +25,7 @@ MERGED, AGREEMENT = "merged", "agreement.json"
 OTHER_FILES = 2**26  # bytes for tokenizer and configuration; Qwen's take 16 MB
 
 
-def write_merged(run: RunFolder, config: TrainConfig, data: Path, paths: Paths, say: Say) -> None:
+def write_merged(run: RunFolder, data: Path, say: Say) -> None:
     """Write `merged/` of a finished run on the tokenised `data`, unless it is there.
 
     Raises InputError, and leaves no `merged/`, when it does not judge as the adapter does.
@@ -33,21 +34,22 @@ def write_merged(run: RunFolder, config: TrainConfig, data: Path, paths: Paths, 
     if folder.exists():
         return
     say("merged   merging the adapter into its base, and comparing the two")
-    judge = Judge(run, tokens, _padded(config, device))
+    found = DeliveredRun.open(run.folder)
+    compared = Comparison(run, tokens, _padded(found.train, device))
     # PEFT still asks Transformers for what it is about to rename.
     with _full_precision(), warnings.catch_warnings(action="ignore", category=FutureWarning):
-        model = _adapted(run, config, tokens.meta, paths, device)
-        adapter = judge.logits(model)
+        model = _adapted(found, tokens.meta, device)
+        adapter = compared.logits(model)
         model = model.merge_and_unload()
-        merged = judge.logits(model)
+        merged = compared.logits(model)
         weights = list(model.parameters())
         needed = 2 * sum(weight.numel() for weight in weights) + OTHER_FILES
         with roomy_folder(folder, needed, "merged weights") as temporary:
             _save(model, run, tokens.meta, temporary)
-            written = judge.logits(_opened(temporary, device))
+            written = compared.logits(_opened(temporary, device))
             matrices = sum(weight.ndim == 2 for weight in weights)
-            found = judge.compare(adapter, merged, written, matrices)
-            write_json(temporary / AGREEMENT, found.model_dump(mode="json"))
+            agreement = compared.compare(adapter, merged, written, matrices)
+            write_json(temporary / AGREEMENT, agreement.model_dump(mode="json"))
 
 
 def merged_lines(run: RunFolder) -> list[str]:
@@ -80,12 +82,11 @@ def _padded(config: TrainConfig, device: torch.device) -> TrainConfig:
     return config.on_device(device.type).model_copy(update={"attention": SDPA})
 
 
-def _adapted(run: RunFolder, config: TrainConfig, meta: Meta, paths: Paths, device: torch.device) -> Any:
+def _adapted(run: DeliveredRun, meta: Meta, device: torch.device) -> Any:
     """The run's adapter on plain fp32 layers with the values of the NF4 base that it was trained on."""
-    facts = read_json(run.folder / "facts.json")
-    source = resolve_model(config.model, paths, facts["model_revision"] or config.model_revision)
-    as_trained = {"compute_dtype": facts["dtype"], "expand_base": "never", "attention": SDPA}
-    base = load_base(source, config.model_copy(update=as_trained), device)
+    dtype = read_json(run.folder / "facts.json")["dtype"]
+    as_trained = {"compute_dtype": dtype, "expand_base": "never", "attention": SDPA}
+    base = load_base(run.base_folder(), run.train.model_copy(update=as_trained), device)
     # Not before the base is loaded: bitsandbytes, which comes with it, is told there to be quiet.
     from peft import PeftModel
 

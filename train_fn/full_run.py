@@ -6,6 +6,7 @@ from typing import Any
 
 from train_fn.cache import open_set
 from train_fn.config import PROJECT_NAME, DatasetSpec, TrainConfig
+from train_fn.default_run import add_default
 from train_fn.delivery import Delivery
 from train_fn.errors import OWN_CAUSES, InputError
 from train_fn.groups import find_groups
@@ -115,8 +116,9 @@ def finish(
     if not (run.folder / EVALUATION).exists():
         say("test     judging the detector on the test split")
         judge(run.folder, open_set(inputs.data), find_groups(inputs.source, spec.slug, paths, say))
-    delivered = delivery.write(run, spec, config, inputs.data, paths, say)
+    beside = add_default(run)
+    delivered = delivery.write(run, spec, inputs.data, say)
     track_delivery(run, config, inputs.data, paths)
     hint = sync_hint(run.logs)
-    lines = [*summary(run), *judged_lines(run.folder), *delivered, *premium_lines(run, paths)]
+    lines = [*summary(run), *beside, *judged_lines(run.folder), *delivered, *premium_lines(run, paths)]
     return [*lines, *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]

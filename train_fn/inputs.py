@@ -8,7 +8,7 @@ from train_fn.audit_run import judged
 from train_fn.audit_view import short_lines
 from train_fn.cache import prepare
 from train_fn.config import LABELS, DatasetSpec, TrainConfig
-from train_fn.model import resolve_model
+from train_fn.model import commit_of, resolve_model
 from train_fn.run_folder import Say
 from train_fn.source import Source, find_source
 from train_fn.storage import Paths, write_json
@@ -22,6 +22,11 @@ class Inputs:
     model: str
     data: Path
     audit: AuditFacts
+
+    def pinned(self, config: TrainConfig) -> TrainConfig:
+        """The configuration with the commit of the base that was found, for what comes later must have the same;
+        a base that is a folder has none."""
+        return config.model_copy(update={"model_revision": commit_of(self.model) or config.model_revision})
 
     def keep_audit(self, folder: Path) -> None:
         """Put audit.json beside the results that rest on this data."""

@@ -47,10 +47,8 @@ def exact(hits: int, rows: int) -> Interval:
     return Interval(low=float(found.low), high=float(found.high))
 
 
-def bootstrap(
-    statistic: Callable[[Floats], Floats], group: Ints, draws: int = DRAWS
-) -> list[Interval | None]:
-    """The percentile interval of each number of `statistic`; None where no draw has that number.
+def resample(statistic: Callable[[Floats], Floats], group: Ints, draws: int = DRAWS) -> Floats:
+    """The numbers of `statistic` in each draw, [draws, numbers]; nan where a draw does not have one.
 
     Groups are drawn with replacement, as many as there are, for their rows are not independent. `statistic` takes
     how often each row was drawn, float64 [rows], as weights; `group` [rows] may be any numbers.
@@ -58,7 +56,7 @@ def bootstrap(
     numbers, code = np.unique(group, return_inverse=True)
     count, random = len(numbers), np.random.default_rng(SEED)
     with np.errstate(invalid="ignore"):  # a draw without one of the classes is nan, and counts for nothing
-        found = np.array(
+        return np.array(
             [
                 statistic(
                     np.bincount(random.integers(count, size=count), minlength=count)[code].astype(float)
@@ -66,12 +64,27 @@ def bootstrap(
                 for _ in range(draws)
             ]
         )
-    return [_percentiles(column[~np.isnan(column)]) for column in found.T]
 
 
-def _percentiles(values: Floats) -> Interval | None:
-    if not len(values):
-        return None
+def percentiles(values: Floats) -> Interval | None:
+    """The middle 95 % of a number's draws [draws]; None where no draw has it."""
+    known = values[~np.isnan(values)]
+    return _middle(known) if len(known) else None
+
+
+def mirrored(values: Floats, found: float) -> Interval:
+    """The interval of a number from 0 up that noise raises, as an ECE: `found`, and again each draw [draws].
+
+    The basic bootstrap (Davison and Hinkley 1997, section 5.2), its lower end lower still by what the draws are
+    raised. In simulations it held the truth in 85 to 97 %, the percentile interval in 0 % where that is near 0.
+    `found` itself may lie above it.
+    """
+    draws = _middle(values)
+    low = 2 * found - draws.high - (float(values.mean()) - found)
+    return Interval(low=max(0.0, low), high=max(0.0, 2 * found - draws.low))
+
+
+def _middle(values: Floats) -> Interval:
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(low=float(low), high=float(high))
 

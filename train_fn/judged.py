@@ -16,10 +16,20 @@ from train_fn.calibration import (
     fit_temperature,
     row_briers,
     row_log_losses,
+    weighted_error,
 )
 from train_fn.groups import Groups
-from train_fn.intervals import DRAWS, Interval, Share, bootstrap, separated, weighted_auroc
-from train_fn.metrics import Floats, Ints, Metrics, compute
+from train_fn.intervals import (
+    DRAWS,
+    Interval,
+    Share,
+    mirrored,
+    percentiles,
+    resample,
+    separated,
+    weighted_auroc,
+)
+from train_fn.metrics import Floats, Ints, Metrics, calibration_error, compute
 from train_fn.operating import Operation, Rates, operate
 from train_fn.scored import Scored, read_scored
 from train_fn.storage import read_json, write_json
@@ -34,8 +44,8 @@ class Evaluation(Frozen):
     """evaluation.json. `metrics` are at temperature 1 and threshold 0, P(AI_Generated) = 0.5.
 
     `intervals` are of a bootstrap in `draws` draws over `groups` groups of related test texts; those of `tpr_*`
-    and `fpr_*` are of the global thresholds, that of an AUROC of 1 is from `intervals.separated`. The intervals in
-    `operation` take all texts for independent.
+    and `fpr_*` are of the global thresholds, that of an AUROC of 1 is from `intervals.separated`, that of the ECE
+    from `intervals.mirrored`. The intervals in `operation` take all texts for independent.
     """
 
     version: Literal[1] = 1
@@ -83,7 +93,9 @@ def evaluate(validation: Scored, test: Scored, group: Ints, tfidf: float | None)
 
 def _intervals(test: Scored, group: Ints, points: Points) -> dict[str, Interval | None]:
     names, statistic = _statistic(test, points)
-    found = dict(zip(names, bootstrap(statistic, group), strict=True))
+    draws = dict(zip(names, resample(statistic, group).T, strict=True))
+    found = {name: percentiles(values) for name, values in draws.items()}
+    found["ece"] = mirrored(draws["ece"], calibration_error(test.margin, test.labels))
     if found["auroc"] == Interval(low=1.0, high=1.0):
         found["auroc"] = separated(test.labels, group)
     return found
@@ -91,7 +103,7 @@ def _intervals(test: Scored, group: Ints, points: Points) -> dict[str, Interval 
 
 def _statistic(test: Scored, points: Points) -> tuple[list[str], Callable[[Floats], Floats]]:
     """Names of figures, and the figures as a function of the weights [rows] of the test rows."""
-    area = weighted_auroc(test.margin, test.labels)
+    area, error = (make(test.margin, test.labels) for make in (weighted_auroc, weighted_error))
     right, everything = (test.margin >= 0) == test.ai, np.ones(len(test.margin))
     means = {  # of the first over the rows of the second
         "recall_ai": (right, test.ai),
@@ -108,9 +120,9 @@ def _statistic(test: Scored, points: Points) -> tuple[list[str], Callable[[Float
 
     def statistic(weights: Floats) -> Floats:
         found = weights @ summed / (weights @ over)
-        return np.array([area(weights), found[:2].mean(), *found])
+        return np.array([area(weights), error(weights), found[:2].mean(), *found])
 
-    return ["auroc", "balanced_accuracy", *means], statistic
+    return ["auroc", "ece", "balanced_accuracy", *means], statistic
 
 
 def judged_lines(folder: Path) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from train_fn.config import TrainConfig
 from train_fn.run_folder import RunFolder, settings_of
-from train_fn.storage import read_json, write_json
+from train_fn.storage import PROJECT, read_json, write_json
 from train_fn.tokenized import Meta
 
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "ray", "optuna", "wandb")
@@ -29,9 +29,17 @@ def write_lineage(run: RunFolder, meta: Meta, train: TrainConfig, origin: Mappin
             "rows": {name: split.rows for name, split in meta.splits.items()},
             "seed": train.seed,
             "versions": {"python": platform.python_version(), **_versions()},
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "command": [*_script(), *sys.argv[1:]],
         },
     )
+
+
+def _script() -> list[str]:
+    """The script as it is called from the project's folder, or the command that an installation made of it."""
+    script = Path(sys.argv[0]).absolute()
+    if script.is_relative_to(PROJECT) and script.suffix == ".py":
+        return ["python", script.relative_to(PROJECT).as_posix()]
+    return [script.name]
 
 
 def _versions() -> dict[str, str]:

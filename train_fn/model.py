@@ -7,7 +7,6 @@ run in a warm process gives the bits that it gives in a cold one.
 
 import copy
 import hashlib
-import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from train_fn.attention import attention_kind, packing, use_attention
-from train_fn.config import LABELS, SDPA, TrainConfig
-from train_fn.errors import InputError
-from train_fn.quantized import expand, fits_expanded, keep_autograd_path, quantization, quantized_layers
+from train_fn.base_weights import load_classifier
+from train_fn.config import TrainConfig
+from train_fn.quantized import expand, fits_expanded, keep_autograd_path, quantized_layers
 from train_fn.storage import Paths
 
 TINY = "tiny"
@@ -77,32 +76,9 @@ def compute_dtype(choice: str, device: torch.device) -> torch.dtype:
 
 def load_base(source: str, config: TrainConfig, device: torch.device) -> Base:
     """Load and quantise the base. Raises InputError when it cannot be had."""
-    from transformers import AutoModelForSequenceClassification
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
-    # It looks for optional kernels from the Hub and says each time that they are not there.
-    logging.getLogger("bitsandbytes").setLevel(logging.CRITICAL)
     dtype = compute_dtype(config.compute_dtype, device)
     attention = attention_kind(config.attention, device, dtype)
-    try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            source,
-            num_labels=len(LABELS),
-            id2label=dict(enumerate(LABELS)),
-            label2id={label: number for number, label in enumerate(LABELS)},
-            quantization_config=quantization(dtype),
-            dtype=dtype,
-            device_map={"": device},
-            attn_implementation=SDPA,
-            use_safetensors=True,  # a pickled file of weights could run code, and so could a model of its own
-            trust_remote_code=False,
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"model {source} must be a Transformers folder or a name on the Hub (or in its cache), "
-            f"but loading it failed: {str(error).splitlines()[0]}; check --model and the network"
-        ) from error
+    model = load_classifier(source, dtype, device)
     use_attention(model, attention)
     model.requires_grad_(False)
     model.config.use_cache = False

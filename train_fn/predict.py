@@ -99,7 +99,7 @@ def _predict(wanted: Wanted) -> None:
     simplefilter("ignore", FutureWarning)  # of our libraries among themselves
     prepare_device(default_device(), 1.0)
     scorer = TextScorer.open(wanted.run, wanted.fpr)
-    if scorer.judge.thresholds is None:
+    if scorer.rule.thresholds is None:
         voice.say(
             f"warning  {wanted.run} has no thresholds.json: no verdicts, and probabilities at temperature 1"
         )

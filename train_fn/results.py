@@ -70,6 +70,7 @@ def save_adapter(detector: Detector, job: Job, folder: Path, *, tokenizer: bool)
         peft_config.revision = revision or commit_of(job.model)
         # No embedding was added, so PEFT need not ask the Hub for the base's vocabulary.
         detector.peft.save_pretrained(str(temporary), save_embedding_layers=False)
+        (temporary / "README.md").unlink()  # a form with nothing filled in; a full run gets a page of its own
         if tokenizer:
             from transformers import AutoTokenizer
 

@@ -18,8 +18,8 @@ import torch
 from train_fn.config import LABELS
 from train_fn.delivered import DeliveredRun
 from train_fn.evaluation import Scorer
-from train_fn.judge import Judge
 from train_fn.model import load_base
+from train_fn.rule import Rule
 from train_fn.text_rows import TextRow, problem
 from train_fn.tokenizing import load_tokenizer, pad_token_id
 from train_fn.windows import cut
@@ -51,8 +51,8 @@ class TextScore:
 class TextScorer:
     """A run's detector, ready to score; `open` loads it."""
 
-    def __init__(self, scorer: Scorer, tokenizer: Any, max_length: int, judge: Judge) -> None:
-        self._scorer, self._tokenizer, self._max_length, self.judge = scorer, tokenizer, max_length, judge
+    def __init__(self, scorer: Scorer, tokenizer: Any, max_length: int, rule: Rule) -> None:
+        self._scorer, self._tokenizer, self._max_length, self.rule = scorer, tokenizer, max_length, rule
 
     @classmethod
     def open(cls, run: str | Path, fpr: int = 5, device: torch.device | None = None) -> "TextScorer":
@@ -61,13 +61,13 @@ class TextScorer:
         Raises InputError where the folder is not a finished run's, or its base model cannot be had.
         """
         found = DeliveredRun.open(Path(run))
-        judge, source = Judge.open(found.folder, fpr), found.base_folder()
+        rule, source = Rule.open(found.folder, fpr), found.base_folder()
         tokenizer = load_tokenizer(source, None)
         # The training's kind of attention may not be there on this machine.
         config = found.train.model_copy(update={"attention": "auto"})
         base = load_base(source, config, device or default_device())
         scorer = Scorer(found.detector(base), pad_token_id(tokenizer), base.resolve(config))
-        return cls(scorer, tokenizer, config.max_length, judge)
+        return cls(scorer, tokenizer, config.max_length, rule)
 
     def score(self, texts: Sequence[str | None], domains: Sequence[str | None] = ()) -> list[TextScore]:
         """The result of each text, in their order; of a text that cannot be scored, an error in words.
@@ -96,14 +96,14 @@ class TextScorer:
         return results
 
     def _result(self, row: TextRow, margin: float, windows: int) -> TextScore:
-        found = self.judge.verdict(margin, row.domain)
+        found = self.rule.verdict(margin, row.domain)
         share = foreign_share(row.text or "")
         foreign = (
             f"{share:.0%} of the letters are not Latin: unless the run trained on such, this means little"
         )
         return TextScore(
             label=LABELS[0] if margin >= 0 else LABELS[1],
-            probability=self.judge.probability(margin),
+            probability=self.rule.probability(margin),
             verdict=found.verdict,
             margin=margin,
             threshold=found.threshold,

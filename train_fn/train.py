@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from train_fn.cli import Json, Quiet, Replace, explained, new_app, run_app
-from train_fn.delivery import Delivery, License, NoMerged
+from train_fn.delivery import Delivery, License, NoMerged, Public, PushToHub
 from train_fn.voice import Result, done, say
 
 app = new_app()
@@ -27,6 +27,8 @@ def train(
     replace: Replace = False,
     no_merged: NoMerged = False,
     license_: License = None,
+    push_to_hub: PushToHub = None,
+    public: Public = False,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="override configs/train.yaml")
     ] = None,
@@ -36,7 +38,8 @@ def train(
     flags = {"max_rows": max_rows, "model": model, "seed": seed}
     with explained(quiet, json_) as spoken:
         given = {key: value for key, value in flags.items() if value is not None}
-        _train(dataset, set_ or [], given, output, replace, Delivery(not no_merged, license_))
+        delivery = Delivery.checked(no_merged, license_, push_to_hub, public)
+        _train(dataset, set_ or [], given, output, replace, delivery)
     return spoken.result
 
 
@@ -62,6 +65,7 @@ def _train(
 
     with RunFolder.of(paths, run_name(config.model, spec, config.splits)).locked():
         inputs = prepare_inputs(spec, config, paths, say)
+        config = inputs.pinned(config)
         run, job = claim_run(spec, config, paths, inputs, {}, delivery, replace=replace)
         if not run.finished:
             execute_here(job, run)

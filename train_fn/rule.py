@@ -1,4 +1,4 @@
-"""What a score means: probability and verdict, by the thresholds that were chosen on validation (thresholds.json).
+"""What a score means: the rule that makes it a probability and a verdict, from validation (thresholds.json).
 
 A score is a text's margin, the AI logit less the human logit. Its probability is the sigmoid of margin over
 temperature; at a false positive rate of 5 or 1 % its verdict is AI_Generated from the threshold on.
@@ -29,14 +29,14 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Judge:
+class Rule:
     """The thresholds of a run at one false positive rate, in percent; without any it gives no verdict."""
 
     thresholds: Thresholds | None
     fpr: int
 
     @classmethod
-    def open(cls, run: Path, fpr: int) -> "Judge":
+    def open(cls, run: Path, fpr: int) -> "Rule":
         """Raises InputError for another rate, or a file that is not of this form."""
         if fpr not in TARGETS.values():
             raise InputError(f"--fpr must be 5 or 1 (percent of human texts), but got {fpr}")
