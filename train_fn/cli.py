@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated
+from warnings import simplefilter
 
 import typer
 
@@ -41,6 +42,7 @@ def explained(quiet: bool = False, apart: bool = False) -> Iterator[Voice]:
     code 2. A command that ends early and well (typer.Exit) goes on behind the block."""
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
+    simplefilter("ignore", FutureWarning)  # of our libraries among themselves; PYTHONWARNINGS is for our workers
     with speaking(quiet, apart) as voice, _explained():
         yield voice
 
