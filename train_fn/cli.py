@@ -42,7 +42,7 @@ def explained(quiet: bool = False, apart: bool = False) -> Iterator[Voice]:
     code 2. A command that ends early and well (typer.Exit) goes on behind the block."""
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
-    simplefilter("ignore", FutureWarning)  # of our libraries among themselves; PYTHONWARNINGS is for our workers
+    simplefilter("ignore", FutureWarning)  # PYTHONWARNINGS reaches our workers alone
     with speaking(quiet, apart) as voice, _explained():
         yield voice
 
