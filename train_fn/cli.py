@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated
+from warnings import simplefilter
 
 import typer
 
@@ -43,6 +44,7 @@ def explained(quiet: bool = False, apart: bool = False) -> Iterator[Voice]:
     code 2, a fault of ours one and 1. A command that ends early and well (typer.Exit) goes on behind the block."""
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
+    simplefilter("ignore", FutureWarning)  # PYTHONWARNINGS reaches our workers alone
     with speaking(quiet, apart) as voice, _explained():
         yield voice
 

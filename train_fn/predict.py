@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from warnings import simplefilter
 
 import typer
 
@@ -96,7 +95,6 @@ def _predict(wanted: Wanted) -> None:
     from train_fn.scoring import TextScorer
     from train_fn.worker import default_device, prepare_device
 
-    simplefilter("ignore", FutureWarning)  # of our libraries among themselves
     prepare_device(default_device(), 1.0)
     scorer = TextScorer.open(wanted.run, wanted.fpr)
     if scorer.rule.thresholds is None:
