@@ -61,7 +61,7 @@ class Selection:
             "study": self.choice.study.name,
             **(several if self.rungs else {"trial_id": self.choice.trial.trial_id}),
             **(asked if self.undecided else {}),
-            "promotion": self.promotion.model_dump(exclude={*chosen, "forecast"}),
+            "promotion": self.promotion.model_dump(exclude={*chosen, "forecast", "address"}),
         }
 
     @property

@@ -175,7 +175,8 @@ def test_wandb_holds_a_run_for_every_trial_and_one_for_the_promotion(place: Plac
     files = (place.study / "trials.jsonl", place.study / "confirm.jsonl")
     rows = {row["trial_id"]: row for file in files for row in read_lines(file)}
     runs = {found.id: found for found in read_runs(place.root / "logs" / place.study.name)}
-    assert runs.keys() == rows.keys()
+    study = runs.pop(f"{place.study.name}-study")
+    assert (study.job_type, runs.keys()) == ("study", rows.keys())
     for name, found in runs.items():
         assert found.job_type == "trial"
         assert found.group == place.study.name
@@ -186,8 +187,9 @@ def test_wandb_holds_a_run_for_every_trial_and_one_for_the_promotion(place: Plac
         ended = {rows[name]["status"], *(["COMPLETE"] if rows[name]["status"] == "PRUNED" else [])}
         assert found.summary["status"] in ended
         assert any("validation/log_loss" in line for line in found.history)
-    (promotion,) = read_runs(place.root / "logs" / "qwen3-0.6b-2m")
-    assert promotion.job_type == "promotion"
+    kinds = {found.job_type: found for found in read_runs(place.root / "logs" / "qwen3-0.6b-2m")}
+    assert kinds.keys() == {"promotion", "delivery"}
+    promotion = kinds["promotion"]
     assert promotion.config["trial_id"] == read_json(place.study / "best.json")["trial_id"]
 
 

@@ -40,8 +40,8 @@ def test_a_search_that_starves_is_ended_with_all_its_processes_and_its_finished_
     found = supervised.supervised(["sh", "-c", STARVING, str(tmp_path)], tmp_path, 1.5, 60)
     assert found["ended"] == "starved: no trial got on for 1.5 s"
     assert found["finished"] == 1
-    # Until the trial's end, not until the search was given up.
-    assert 0 <= found["overhead_seconds"] < found["seconds"] - 1.4
+    # Until the trial's end, not until the search was given up; files have a coarser clock.
+    assert -0.1 < found["overhead_seconds"] < found["seconds"] - 1.4
     child = int((tmp_path / "child").read_text())
     deadline = time.monotonic() + 5
     while alive(child):

@@ -68,15 +68,17 @@ def test_records_are_written_without_secrets(planted: str, tmp_path: Path) -> No
     assert json.loads((tmp_path / "b").read_text())["command"] == [hidden(planted)]
 
 
-def test_a_log_and_the_cause_of_a_failure_have_no_secrets(planted: str, tmp_path: Path) -> None:
-    shown: list[str] = []
-    with logged(tmp_path / "run.log", shown.append):
+def test_a_log_and_the_cause_of_a_failure_have_no_secrets(
+    planted: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with logged(tmp_path / "run.log", shown=True):
         try:
             raise ConnectionError(planted)
         except ConnectionError:
             logging.getLogger("train_fn.test").exception("no answer from %s", URL)
-    assert clean((tmp_path / "run.log").read_bytes() + "".join(shown).encode())
-    assert "no answer from http://[hidden]@127.0.0.1:9" in shown[0]
+    shown = capsys.readouterr().out
+    assert clean((tmp_path / "run.log").read_bytes() + shown.encode())
+    assert "no answer from http://[hidden]@127.0.0.1:9" in shown
     assert clean(cause_of(RuntimeError(planted)).encode())
 
 

@@ -13,9 +13,12 @@ BAD = (OSError, ValueError, EOFError, KeyError, BadZipFile)
 
 
 def read_array(file: Path, *, mapped: bool = False) -> Any:
-    """The array of an .npy file, memory-mapped or read. Raises InputError where it is none."""
+    """The array of an .npy file, memory-mapped or read. Raises InputError where it is none,
+    and FileNotFoundError."""
     try:
         return np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except FileNotFoundError:
+        raise
     except BAD as error:
         raise _damaged(file, error) from error
 
@@ -25,6 +28,8 @@ def read_arrays(file: Path, names: Sequence[str]) -> dict[str, Any]:
     try:
         with np.load(file, allow_pickle=False) as found:
             return {name: found[name] for name in names}
+    except FileNotFoundError:
+        raise
     except BAD as error:
         raise _damaged(file, error) from error
 
