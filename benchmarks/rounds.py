@@ -1,7 +1,8 @@
 """Sides measured in turn, each in a process of its own, and their ratios."""
 
 import math
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from processes import watched
@@ -11,16 +12,19 @@ LEVEL = 0.9
 Run = dict[str, Any]
 
 
-def measure(sides: Sequence[str], words: Callable[[str], list[str]], repeats: int) -> list[dict[str, Run]]:
+def measure(
+    script: str, sides: Sequence[str], options: Mapping[str, Any], repeats: int
+) -> list[dict[str, Run]]:
     """Every side once a round, odd rounds backwards, so that what slows the machine down slows all of them.
 
-    `words` is the command of a side; its last line is JSON with tokens_per_second.
+    `script --side NAME` with the options measures one; its last line is JSON with tokens_per_second.
     """
+    words = [f"--{key.replace('_', '-')}={value}" for key, value in options.items()]
     rounds = []
     for number in range(repeats):
         found = {}
         for name in sides[:: -1 if number % 2 else 1]:
-            told, memory = watched(words(name))
+            told, memory = watched([sys.executable, script, "--side", name, *words])
             found[name] = told | memory
             print(f"round {number + 1}: {name:<24}{told['tokens_per_second']:>9,.0f} tokens/s", flush=True)
         rounds.append(found)

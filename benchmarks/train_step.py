@@ -19,7 +19,6 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,8 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as scratch:
         options.folder = model_folder(options.model, Path(scratch))
-        rounds = measure(sides(options), partial(command, options), options.repeats)
+        passed = {key: getattr(options, key) for key in PASSED}
+        rounds = measure(__file__, sides(options), passed, options.repeats)
     figures = summary(rounds)
     for name, side in figures["sides"].items():
         print(_line(name, side, figures["ours_against"].get(name)))
@@ -116,12 +116,6 @@ def run_side(options: argparse.Namespace) -> None:
 
     task = Task.of(options.folder, options.max_length, options.device, options.steps)
     print(json.dumps(SIDES[options.side](task)))
-
-
-def command(options: argparse.Namespace, side: str) -> list[str]:
-    """Of the process of a side."""
-    words = [f"--{key.replace('_', '-')}={getattr(options, key)}" for key in PASSED]
-    return [sys.executable, __file__, "--side", side, *words]
 
 
 def summary(rounds: Sequence[dict[str, Run]]) -> dict[str, Any]:

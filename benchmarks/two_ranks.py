@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 
 from record import RESULTS, slug, write_result
@@ -32,7 +31,8 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as scratch:
         options.folder = model_folder(options.model, Path(scratch))
-        rounds = measure(list(RANKS), partial(command, options), options.repeats)
+        passed = {key: getattr(options, key) for key in PASSED}
+        rounds = measure(__file__, list(RANKS), passed, options.repeats)
     faster = ratio(rates(rounds, TWO), rates(rounds, ONE))
     efficiency = {name: value / 2 for name, value in faster.items()}
     exchanged = 4 * rounds[0][TWO]["trained_parameters"]  # bytes: gradients are fp32
@@ -69,12 +69,6 @@ def _options() -> argparse.Namespace:
     if options.repeats < 2:
         parser.error(f"--repeats must be 2 or more, for an interval, but is {options.repeats}")
     return options
-
-
-def command(options: argparse.Namespace, side: str) -> list[str]:
-    """Of the process of a side."""
-    words = [f"--{key.replace('_', '-')}={getattr(options, key)}" for key in PASSED]
-    return [sys.executable, __file__, "--side", side, *words]
 
 
 def run_side(options: argparse.Namespace) -> None:
