@@ -13,7 +13,12 @@ from search.study import Study
 def run_tune(trainable: type, space: dict[str, Any], tune_config: Any, run_config: Any) -> None:
     """Run trials until the sampler says that the study is through, or the stopper that it shall end."""
     from ray.tune import Tuner
+    from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
 
+    # Tune would hand keys to workers in a form that Ray writes into its logs; workers have their machine's own.
+    ENV_VARS_TO_PROPAGATE.difference_update(
+        [name for name in ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")]
+    )
     Tuner(trainable, param_space=space, tune_config=tune_config, run_config=run_config).fit()
 
 

@@ -77,5 +77,5 @@ def test_an_array_that_is_none_is_refused(tmp_path: Path) -> None:
             read_array(tmp_path / name)
         with pytest.raises(InputError, match="must be an array of numbers"):
             read_arrays(tmp_path / name, ["a"])
-    with pytest.raises(InputError, match=r"e\.npy must be an array"):
+    with pytest.raises(FileNotFoundError):
         read_array(tmp_path / "e.npy", mapped=True)
