@@ -10,13 +10,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Set in many containers; every process of Ray would then compile all that it imports, 10 s each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help sample test test-slow lint bench clean-runs
+.PHONY: help sample test test-slow test-fault lint bench clean-runs
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make sample     install, search on the built-in sample, promote the winner; no GPU, no account"
 	@echo "make test       install, lint, run the tests"
 	@echo "make test-slow  install, run the tests that take minutes"
+	@echo "make test-fault install, run the tests that inject faults: kills, full disks, signals; under 20 minutes"
 	@echo "make lint       install, ruff and mypy"
 	@echo "make bench      install, the measurements that take minutes on a CPU"
 	@echo "make clean-runs what may go of output, with its size; YES=1 deletes it; RUNS='NAME ...': these as a whole"
@@ -31,10 +32,13 @@ sample:
 	echo "make sample took $$(($$(date +%s) - started)) s"
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not fault"
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+test-fault: $(INSTALLED)
+	$(BIN)/python -m pytest -m fault
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

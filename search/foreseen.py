@@ -50,11 +50,12 @@ def unforeseen(study: "Study", config: StudyConfig, inputs: "Inputs") -> tuple[S
 def sitting(folder: Path) -> Iterator[None]:
     """Keep how long the block takes, beside the earlier ones: sittings.json, their seconds by when they began."""
     before, began, started = _sittings(folder), now(), time.monotonic()
+    spent = before.get(began, 0.0)  # a clock that was put back may say the same time again
     ended = threading.Event()
 
     def keep() -> None:
         with suppress(OSError):  # a full disk is reported by what matters more
-            write_json(folder / SITTINGS, {**before, began: round(time.monotonic() - started, 1)})
+            write_json(folder / SITTINGS, {**before, began: round(spent + time.monotonic() - started, 1)})
 
     def watch() -> None:
         while not ended.wait(TICK_SECONDS):

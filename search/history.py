@@ -12,6 +12,10 @@ from search.space import Drawn, distributions
 if TYPE_CHECKING:
     import optuna
 
+LOCK_SECONDS = (
+    10.0  # a dashboard that reads the file may hold it for seconds; meanwhile Tune's loop stands still
+)
+
 
 def fresh_storage(folder: Path) -> "optuna.storages.RDBStorage":
     """An empty optuna.db in the study's folder, in the place of the one that was there."""
@@ -19,8 +23,8 @@ def fresh_storage(folder: Path) -> "optuna.storages.RDBStorage":
 
     for old in folder.glob("optuna.db*"):
         old.unlink()
-    # A dashboard that reads it may hold the file for seconds.
-    return RDBStorage(f"sqlite:///{folder / 'optuna.db'}", engine_kwargs={"connect_args": {"timeout": 60}})
+    wait = {"connect_args": {"timeout": LOCK_SECONDS}}
+    return RDBStorage(f"sqlite:///{folder / 'optuna.db'}", engine_kwargs=wait)
 
 
 def ended_trial(record: TrialRecord, search: SearchConfig) -> "optuna.trial.FrozenTrial":

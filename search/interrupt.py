@@ -4,17 +4,16 @@ Tune can stop a worker only between two rows, which may be minutes apart. So a f
 it, the training reads that at every micro-batch, and running trials end there as unfinished.
 """
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from search.shelter import DIED, died
 from search.study import Study
+from train_fn.signals import on_stop
 
-KILL_SECONDS = 120.0  # for running trials to reach their next micro-batch
+BUDGET_SECONDS = 120.0  # for running trials to reach their next micro-batch when the time budget is used up
 
 
 class Interrupt:
@@ -31,31 +30,37 @@ class Interrupt:
         """Stop, for the first reason that was given."""
         if not self.reason:
             self.reason, self._since = reason, time.monotonic()
-            self._file.touch()
+            with suppress(OSError):  # on a full disk trials end later, by Tune's doing
+                self._file.touch()
+
+    def stopping(self) -> bool:
+        """Whether no trial shall begin any more, and none be blamed for its end. Asked often, so the clock is read
+        here, and Ray looked after."""
+        if not self.reason and died():
+            self.request(DIED)
+        elif self._deadline and time.monotonic() > self._deadline:
+            self.request("the time budget is used up")
+        return bool(self.reason)
 
     def overdue(self) -> bool:
-        """Whether to kill what has not ended yet. Tune's loop asks this often, so the clock is read here."""
-        if self._deadline and time.monotonic() > self._deadline:
-            self.request("the time budget is used up")
-        return bool(self.reason) and time.monotonic() - self._since > KILL_SECONDS
+        """Whether Tune shall end: after a signal at once, which leaves workers the seconds of `Trial.cleanup`."""
+        patience = 0.0 if self.signalled or self.reason == DIED else BUDGET_SECONDS
+        return self.stopping() and time.monotonic() - self._since > patience
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def signal(self, name: str) -> None:
+        """A signal came: whoever waits for it, a person or a machine about to go, waits for seconds only."""
         self.signalled = True
-        self.request(f"stopped by {signal.Signals(number).name}")
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        self.request(f"stopped by {name}")
 
 
 @contextmanager
 def interruptible(study: Study, time_budget: float | None) -> Iterator[Interrupt]:
-    """Within the block Ctrl-C and SIGTERM ask for a clean stop; a second one does what it always does."""
+    """Within the block Ctrl-C and SIGTERM ask for a clean stop; a third of them does not wait for it."""
     interrupt = Interrupt(study, time_budget)
-    watched = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    old = {number: signal.signal(number, interrupt._handle) for number in watched}
     try:
-        yield interrupt
+        with on_stop(interrupt.signal):
+            yield interrupt
     finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
         study.stop_file.unlink(missing_ok=True)
 
 

@@ -1,36 +1,37 @@
 """What a run's folder says of its state: to its worker, that it may stop; to a search, what a killed one left."""
 
+import shutil
 from pathlib import Path
 
-from search.record import LOCK, Asked, TrialRecord, record_of
+from search.record import LOCK, Asked, TrialRecord
 from train_fn.errors import InputError
-from train_fn.storage import read_json, read_lines
+from train_fn.storage import write_text
 
 PRUNED_FILE = ".pruned"
+PASSED_FILE = ".passed"
 ORPHAN_SECONDS = 120  # a killed search's workers die within seconds of it; a stuck disk may hold one longer
 
 
-def left_record(folder: Path, run: Asked) -> TrialRecord | None:
-    """The record of a run that had ended without one; None for a run that has to go on.
-
-    Waits for a worker that outlives its search by moments. Raises InputError when one outlives it by minutes.
-    """
-    _wait_for_orphan(folder, run)
-    if not (folder / "result.json").exists():
-        return None
-    curve = [row for row in read_lines(folder / "curve.jsonl") if row["progress"] < 100]
-    return record_of(run, [*curve, read_json(folder / "result.json")])  # it holds 100 %
+def note_passed(folder: Path, progress: float) -> None:
+    """Keep that the scheduler let a trial go on at that percent of its run; it may hear of it again."""
+    if progress > passed(folder):
+        write_text(folder / PASSED_FILE, str(progress))
 
 
 def passed(folder: Path) -> float:
-    """Percent of its run up to which an unfinished trial was let go on by the search that it was left by: that of
-    the last evaluation but one, for the last may not have been judged."""
-    curve = read_lines(folder / "curve.jsonl")
-    return float(curve[-2]["progress"]) if len(curve) > 1 else 0.0
+    """Percent of its run up to which an unfinished trial was let go on by the searches that it was left by.
+
+    Its own curve may be longer: a worker outlives its search by seconds, and what it did in them was not judged.
+    """
+    file = folder / PASSED_FILE
+    return float(file.read_text(encoding="utf-8")) if file.exists() else 0.0
 
 
-def _wait_for_orphan(folder: Path, run: Asked) -> None:
-    """The lock is removed then: from here on it says that the run has begun in the search at hand."""
+def wait_for_orphan(folder: Path, run: Asked) -> None:
+    """Wait for a worker that outlives its search by moments. Raises InputError when one outlives it by minutes.
+
+    The lock is removed then: from here on it says that the run has begun in the search at hand.
+    """
     from filelock import FileLock, Timeout
 
     lock = folder / LOCK
@@ -45,6 +46,14 @@ def _wait_for_orphan(folder: Path, run: Asked) -> None:
 
 
 def tell(record: TrialRecord, folder: Path) -> None:
-    """Let the worker of a pruned trial know at once that it may stop; Tune tells it with the next trial only."""
-    if record.status == "PRUNED" and folder.exists():
+    """Let the worker of a pruned trial know at once that it may stop; Tune tells it with the next trial only. One
+    that ended otherwise, without its worker's doing perhaps, leaves nothing to continue."""
+    if record.status != "PRUNED":
+        drop_checkpoints(folder)
+    elif folder.exists():
         (folder / PRUNED_FILE).touch()
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """The run will never go on."""
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from search.cluster import each_machine, join
 from search.config import SearchConfig
+from search.shelter import sheltered
 
 ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # or `uv run` would make every worker a `uv run`
@@ -64,7 +65,8 @@ def _start() -> None:
 
     for key, value in CHOICES.items():
         os.environ.setdefault(key, value)
-    ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    with sheltered():
+        ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 
 
 def expected_machines() -> Machines:

@@ -7,14 +7,6 @@ from train_fn.errors import OWN_CAUSES, InputError
 ALIKE = 3
 
 
-def unwritable(study: Study, error: Exception) -> InputError:
-    """Optuna's storage took no more."""
-    return InputError(
-        f"{study.folder / 'optuna.db'} cannot be written: {error}\n"
-        "free some space or end what locks it; the same command goes on, and nothing finished is lost"
-    )
-
-
 def hopeless(study: Study, records: list[TrialRecord]) -> InputError | None:
     """The last trials failed alike, by no fault of their parameters, or the first ones did, by whatever: that is
     the machine or the settings, and the others would do so too."""

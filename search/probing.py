@@ -117,7 +117,7 @@ def _launch(
         ranks=place.ranks,
         memory_fraction=place.memory_fraction,
         scratch=scratch,
-        launched=time.time(),
+        launched=time.monotonic(),  # one clock for all processes of a machine
     )
     write_json(scratch / ASKED, job.model_dump(mode="json"))
     words = ["nice", "-n", str(RAY_NICENESS), sys.executable, "-m", "train_fn.probe", str(scratch)]

@@ -118,7 +118,7 @@ def _run(
 ) -> None:
     from search.foresee import foresee_promotion
     from search.guard import find_seen
-    from search.report_page import write_report
+    from search.report_page import reported
     from search.selection import select
     from search.target import Target
     from train_fn.contamination import write_left_out
@@ -147,7 +147,7 @@ def _run(
     lineage = {**selection.lineage(run), "seen_by_search": seen.facts}
     for line in finish(run, spec, config, inputs, paths, lineage, order.delivery, say):
         say(line)
-    say(write_report(choice.study, paths)[-1])  # where the report lies
+    say(reported(choice.study, paths)[-1])  # where the report lies
 
 
 def _train(run: "RunFolder", job: "Job", selection: "Selection", promotion: "PromoteConfig") -> None:

@@ -1,7 +1,6 @@
 """The runs of a promotion: each a TorchTrainer with N workers, all on one Ray."""
 
 import shutil
-import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,9 +14,10 @@ from search.cluster import check_machines
 from search.config import Address, ForecastMode
 from search.machine import Machines, some_ray, workers_of
 from search.rung_runs import Train
+from search.stoppable import fit
 from train_fn.bar import RunBar
 from train_fn.config import DatasetSpec, TrainConfig, check_train
-from train_fn.errors import InputError
+from train_fn.errors import Fault, InputError, disk_full, no_space
 from train_fn.storage import CONFIGS, read_json
 from train_fn.values import Settings, build, nearest, read_yaml
 from train_fn.voice import say
@@ -74,7 +74,8 @@ def one_ray(config: PromoteConfig) -> Iterator[Train]:
 
     It trains with `config.workers` ranks, from the last checkpoint if there is one, and returns when that is done.
     A worker that dies is started again from its checkpoint, `max_failures` times. Raises InputError when the
-    machines have too little for the workers, or when the training failed; KeyboardInterrupt after Ctrl-C.
+    machines have too little for the workers, or when the training failed; Fault when the disk is full;
+    KeyboardInterrupt after a signal.
     """
     with some_ray(config.address) as machines:
 
@@ -101,11 +102,11 @@ def _fit(
     from train_fn.worker import train_fn
 
     resources, gpus = worker_resources(config, machines)
-    failure = job.folder / "failure.json"
+    failure, stop = job.folder / "failure.json", job.folder / ".stop"
     failure.unlink(missing_ok=True)
     trainer = TorchTrainer(
         train_fn,
-        train_loop_config={"job": job, "progress": str(progress), "log": str(log)},
+        train_loop_config={"job": job, "progress": str(progress), "log": str(log), "stop": str(stop)},
         scaling_config=ScalingConfig(
             num_workers=config.workers, use_gpu=gpus, resources_per_worker=resources
         ),
@@ -118,17 +119,15 @@ def _fit(
         ),
     )
     again = f"the whole log: {log}; the same command goes on from the last checkpoint"
-    # Ray puts a handler of its own in place, which ends the process as a success.
-    handler = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit()
-    except SystemExit:
-        raise KeyboardInterrupt from None
+        fit(trainer, stop)
     except TrainingFailedError as error:
         causes = [*getattr(error, "worker_failures", {}).values(), error]
+        if any(map(disk_full, causes)):
+            raise Fault(no_space(job.folder)) from error
         raise InputError(f"the run must end with a result, but: {_last_line(causes[0])}; {again}") from error
     finally:
-        signal.signal(signal.SIGINT, handler)
+        stop.unlink(missing_ok=True)
     if failure.exists():
         raise InputError(f"the run must end with a result, but: {read_json(failure)['cause']}; {again}")
 

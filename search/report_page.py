@@ -1,5 +1,6 @@
 """The report of a study: one HTML file beside its record, and its short form for the terminal."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,18 @@ def write_report(study: Study, paths: Paths) -> list[str]:
     sections = [section for section in _sections(facts, shares, study.folder, paths) if section]
     write_text(study.folder / FILE, render(f"Search {facts.name}", subtitle, verdict(facts), sections))
     return [*short_form(facts), *_importance_lines(shares), *fidelity, f"report   {study.folder / FILE}"]
+
+
+def reported(study: Study, paths: Paths) -> list[str]:
+    """`write_report` at the end of a command: where it fails, one line that says so, for the work is done."""
+    try:
+        return write_report(study, paths)
+    except Exception as error:
+        again = shlex.join(
+            ["python", "search/report.py", "--study", study.name, "--output", str(paths.output)]
+        )
+        cause = " ".join(str(error).split())[:300] or type(error).__name__
+        return [f"report   could not be written ({cause}); all else is there. Again: {again}"]
 
 
 def told(study: Study) -> dict[str, Any]:

@@ -4,7 +4,8 @@ A search has no state but the record: started on a study with the same settings 
 ended the one before, and a larger number of trials extends it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,19 +15,23 @@ from search.config import SearchConfig
 from search.confirm import TOP
 from search.foreseen import Foresee, settle, sitting, unforeseen
 from search.guard import record_texts
-from search.interrupt import interruptible, stopper
+from search.interrupt import Interrupt, interruptible, stopper
 from search.leftover import passed
+from search.lost import survived
 from search.machine import Slots, slots_of, some_ray
 from search.prior import find_prior, keep_prior, may_go_on, prior_of
 from search.record import DataInfo, StudyConfig
+from search.shelter import DIED
 from search.space import check_space
 from search.study import Study, open_study
 from search.tuner import run_configuration, run_tune, scratch_folder, tune_configuration
 from train_fn.config import DatasetSpec, TrainConfig
+from train_fn.errors import Fault, disk_full, no_space
 from train_fn.room import search_bytes
 from train_fn.storage import Paths, check_room
 
 if TYPE_CHECKING:
+    from search.sampler import StudySearch
     from train_fn.inputs import Inputs
 
 Say = Callable[[str], None]
@@ -187,10 +192,25 @@ def fit(
         }
         left = {trial.number: passed(study.folder_of(trial)) for trial in study.unfinished()}
         scheduler = Asha(config.search, ended, left)
-        sampler = StudySearch(study, config, lambda: bool(interrupt.reason), scheduler.causes)
+        sampler = StudySearch(study, config, interrupt.stopping, scheduler.causes)
         stop = stopper(lambda: interrupt.overdue() or sampler.failure is not None)
         run_config = run_configuration(scratch, stop, watch(study, config, slots))
-        run_tune(trainable or Trial, space, tune_configuration(sampler, scheduler, slots), run_config)
-        if sampler.failure:
-            raise sampler.failure
+        with _explained(study, sampler, interrupt), survived():
+            run_tune(trainable or Trial, space, tune_configuration(sampler, scheduler, slots), run_config)
         return Outcome(study, interrupt.reason, interrupt.signalled)
+
+
+@contextmanager
+def _explained(study: Study, sampler: "StudySearch", interrupt: Interrupt) -> Iterator[None]:
+    """Raise what ended Tune in the block, in the words of who knows more of it than Tune."""
+    raised: Exception | None = None
+    try:
+        yield
+    except Exception as error:
+        raised = error
+    if sampler.failure:
+        raise sampler.failure from raised
+    if interrupt.reason == DIED:
+        raise Fault(f"{DIED}; the same command goes on: nothing finished is lost") from raised
+    if raised:
+        raise Fault(no_space(study.folder)) if disk_full(raised) else raised

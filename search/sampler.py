@@ -6,33 +6,29 @@ that died or raised arrives as `on_trial_complete(error=True)`; a stop of the wh
 Our last row carries `status`, so a last row without one is the scheduler's stop: PRUNED.
 """
 
-import math
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ray.air.constants import TRAINING_ITERATION
 from ray.tune.search import Searcher
-from ray.tune.search.optuna import OptunaSearch
 
 from search.confirm import Confirmation
 from search.draw import draw
-from search.history import ended_trial, fresh_storage, running_trial
-from search.leftover import left_record
-from search.pointless import hopeless, unwritable
+from search.leftover import note_passed
+from search.mirror import Mirror
+from search.pointless import hopeless
 from search.prior import read_prior
-from search.record import LOCK, Asked, ConfirmRecord, Rerun, StudyConfig, TrialRecord, record_of, row_of
-from search.scheduler import METRIC, MODE, NODE_LOST
-from search.space import Point, define_by_run
+from search.record import LOCK, Asked, ConfirmRecord, Rerun, StudyConfig, record_of, row_of
+from search.scheduler import NODE_LOST
+from search.space import Point
 from search.study import Study
-from train_fn.errors import InputError
+from train_fn.errors import Fault, InputError
 
 INTERRUPTED = "INTERRUPTED"
 TRIES = 3
 
 
-class StudySearch(OptunaSearch):  # type: ignore[misc]
+class StudySearch(Mirror):
     """Continues the unfinished trials of a study, then draws new ones, then confirms; records every end.
 
     `failure` is what makes going on pointless, for the runner to raise: Tune would take an error here for the
@@ -42,12 +38,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
     def __init__(
         self, study: Study, config: StudyConfig, stopping: Callable[[], bool], causes: Mapping[str, str]
     ) -> None:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        # A trial whose machine was lost sends its rows again.
-        warnings.filterwarnings("ignore", message="The reported value is ignored")
-        self.failure: OSError | InputError | None = None
+        self.failure: OSError | Fault | InputError | None = None
         self._study = study
         self._config = config
         self._stopping = stopping
@@ -60,23 +51,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         self._rows: dict[str, list[Mapping[str, Any]]] = {}
         self._lost: Counter[str] = Counter()
         self._stuck: Counter[tuple[str, int]] = Counter()
-        super().__init__(
-            space=define_by_run(config.search.space),
-            metric=METRIC,
-            mode=MODE,
-            sampler=optuna.samplers.RandomSampler(seed=0),  # draws nothing: every point is fixed by `draw`
-            study_name=study.name,
-            storage=fresh_storage(study.folder),
-        )
-        self._optuna_ids = self._rebuild()
-
-    def _rebuild(self) -> dict[int, int]:
-        """Fill Optuna's storage from the record; return its id of each unfinished trial."""
-        trials = {record.number: ended_trial(record, self._config.search) for record in self._records}
-        trials |= {trial.number: running_trial(trial, self._config.search) for trial in self._unfinished}
-        self._ot_study.add_trials([trial for _, trial in sorted(trials.items())])
-        ids = {trial.user_attrs["trial_id"]: trial._trial_id for trial in self._ot_study.get_trials()}
-        return {trial.number: ids[trial.trial_id] for trial in self._unfinished}
+        super().__init__(study, config, self._records, self._unfinished)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """An unfinished trial's configuration, else a new one's, else a run's of the confirmation; FINISHED when
@@ -84,23 +59,18 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
 
         None while the last of them run: one that loses its worker before it began is given out again.
         """
-        import optuna
-
         if self._stopping() or self.failure:
             return str(Searcher.FINISHED)
         if len(self._records) + len(self._running) >= self._config.search.trials:
             return self._suggest_again(trial_id)
         try:
             trial = self._unfinished.pop(0) if self._unfinished else self._ask()
-            if trial is None:
-                return self._suggest_again(trial_id)
-            optuna_id = self._optuna_ids[trial.number]
-            self._ot_trials[trial_id] = optuna.trial.Trial(self._ot_study, optuna_id)
-            super().suggest(trial_id)
-        except (OSError, optuna.exceptions.StorageInternalError) as error:
-            self._fail(error)
-            return str(Searcher.FINISHED)
+        except OSError as error:
+            return self._fail(error)
+        if trial is None:
+            return self._suggest_again(trial_id)
         self._running[trial_id], self._rows[trial_id] = trial, []
+        self.show_begin(trial_id, trial)
         return {"number": trial.number, "params": trial.params.model_dump()}
 
     def _suggest_again(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -112,15 +82,14 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
                 try:
                     run = self._study.ask_again(*left[0])
                 except OSError as error:
-                    self._fail(error)
-                    return str(Searcher.FINISHED)
+                    return self._fail(error)
                 self._running[trial_id], self._rows[trial_id] = run, []
                 params = run.params.model_dump()
                 return {"number": run.number, "params": params, "seed": run.seed, "confirm": True}
         return None if self._running else str(Searcher.FINISHED)
 
     def _ask(self) -> Asked | None:
-        """A new trial: recorded first, then RUNNING in Optuna's storage. None when no point is left."""
+        """A new trial: recorded first, then shown. None when no point is left."""
         search, seed = self._config.search, self._config.train.seed
         running = sorted(self._running.values(), key=lambda trial: trial.number)
         default = Point.of(self._config.train) if self._next == 0 else None
@@ -129,43 +98,43 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
             return None
         trial = self._study.ask(self._next, point)
         self._next += 1
-        self._ot_study.add_trial(running_trial(trial, search))
-        self._optuna_ids[trial.number] = self._ot_study.get_trials(deepcopy=False)[-1]._trial_id
+        self.show(trial)
         return trial
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        """Keep the row; tell Optuna the objective at a whole percent of the run, its step being an int."""
-        import optuna
+        """Keep the row, and that the scheduler lets the trial go on after it."""
+        self._take(trial_id, row_of(result))
+        run, row = self._running[trial_id], self._rows[trial_id][-1]
+        if not (isinstance(run, Rerun) or row.get("done")):
+            try:
+                note_passed(self._study.folder_of(run), row["progress"])
+            except OSError as error:
+                self._fail(error)
 
-        row = row_of(result)
+    def _take(self, trial_id: str, row: Mapping[str, Any]) -> None:
         self._rows[trial_id].append(row)
-        if isinstance(self._running[trial_id], Rerun) or not math.isfinite(row["objective"]):
-            return
-        step = {METRIC: row["objective"], TRAINING_ITERATION: int(row["progress"])}
-        try:
-            super().on_trial_result(trial_id, step)
-        except optuna.exceptions.StorageInternalError as error:
-            self._fail(error)
+        if not isinstance(self._running[trial_id], Rerun):
+            self.show_row(trial_id, row)
 
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Record the end and tell Optuna: COMPLETE with its value, PRUNED with its curve, or FAIL."""
+        """Record the end and show it. What was interrupted is unfinished; by a fault, that ends the search."""
         trial = self._running.get(trial_id)
         last = row_of(result) if result and not error else {}
         if trial is None or last.get("status") == INTERRUPTED or (error and self._stopping()):
+            if cause := last.get("cause"):
+                self._fail(Fault(cause))
             return
         cause = self._causes.get(trial_id, "the worker was lost") if error else ""
-        folder, record = self._study.folder_of(trial), None
-        if cause == NODE_LOST and (folder / "result.json").exists():
-            record = left_record(folder, trial)  # it had ended, and its last row was lost on the way
-        elif error and (self._gets_on(trial_id) if cause == NODE_LOST else not (folder / LOCK).exists()):
+        begun = (self._study.folder_of(trial) / LOCK).exists()
+        if error and (self._gets_on(trial_id) if cause == NODE_LOST else not begun):
             self._give_back(trial_id, cause)
             return
         if last:
-            self.on_trial_result(trial_id, result or {})
+            self._take(trial_id, last)
         status = "FAILED" if error else str(last.get("status", "PRUNED"))
-        record = record or record_of(trial, self._rows[trial_id], status, cause)
+        record = record_of(trial, self._rows[trial_id], status, cause)
         try:
             self._study.end(record)
         except OSError as failure:
@@ -176,7 +145,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
             self._reruns.append(record)
             return
         self._records.append(record)
-        self._tell(trial_id, record)
+        self.show_end(trial_id, record)
         self.failure = self.failure or hopeless(self._study, self._records)
 
     def _gets_on(self, trial_id: str) -> bool:
@@ -189,7 +158,7 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
 
     def _give_back(self, trial_id: str, cause: str) -> None:
         """The trial is not the cause: its machine was lost, or its worker died before it began. Give it out again;
-        it goes on from its checkpoint."""
+        it goes on from its checkpoint, or tells again how it had ended."""
         trial = self._running.pop(trial_id)
         self._lost[trial.trial_id] += cause != NODE_LOST
         if self._lost[trial.trial_id] >= TRIES:
@@ -197,19 +166,9 @@ class StudySearch(OptunaSearch):  # type: ignore[misc]
         if not isinstance(trial, Rerun):  # those that are missing are found in the record
             self._unfinished.insert(0, trial)
 
-    def _tell(self, trial_id: str, record: TrialRecord) -> None:
-        """The base class logs what a storage refuses; the next start rebuilds it anyway."""
-        import optuna
-
-        value = {METRIC: record.value} if record.status == "COMPLETE" else None
-        try:
-            self._ot_trials[trial_id].set_user_attr("cause", record.cause)
-            super().on_trial_complete(trial_id, value, error=record.status == "FAILED")
-        except optuna.exceptions.StorageInternalError as failure:
-            self._fail(failure)
-
-    def _fail(self, error: Exception) -> None:
-        self.failure = error if isinstance(error, OSError) else unwritable(self._study, error)
+    def _fail(self, error: OSError | Fault) -> str:
+        self.failure = self.failure or error
+        return str(Searcher.FINISHED)
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Tune's own snapshots hold nothing of ours: the record is what a search is continued from."""

@@ -9,6 +9,7 @@ from typing import Any
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from search.config import SearchConfig
+from search.lost import Losses
 from search.record import TrialRecord
 
 NODE_LOST = "its machine was lost"
@@ -38,6 +39,7 @@ class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
             stop_last_trials=False,
         )
         self.causes: dict[str, str] = {}
+        self._losses = Losses()
         self._passed, self._elsewhere = dict(passed or {}), search.address is not None
         for record in ended:
             self._replay(record)
@@ -67,7 +69,7 @@ class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
         """Keep why a worker was lost, for the sampler: Tune tells it next, without a cause."""
         error = Path(trial.error_file).read_text(encoding="utf-8")
         lost = self._elsewhere and LOST.search(error)
-        self.causes[trial.trial_id] = NODE_LOST if lost else _cause(error)
+        self.causes[trial.trial_id] = NODE_LOST if lost else self._losses.cause(error)
         if self.causes[trial.trial_id] == NODE_LOST and not trial.config.get("confirm"):
             self._forget(trial)
 
@@ -78,10 +80,3 @@ class Asha(AsyncHyperBandScheduler):  # type: ignore[misc]
             for _, recorded in bracket._rungs:
                 recorded.pop(trial.trial_id, None)
         self._passed[trial.config["number"]] = trial.last_result.get(TIME, 0)
-
-
-def _cause(error: str) -> str:
-    """One line of the error file that Tune writes for a trial."""
-    if detail := re.search(r"Worker exit detail: ([^.\n]*)", error):
-        return f"the worker process died: {detail[1]}"
-    return error.strip().splitlines()[-1]

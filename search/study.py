@@ -15,8 +15,8 @@ studies/NAME/  config.yaml    resolved settings, and what the data was
 Only the one search that holds the study's lock writes these, save for what is in a trial's own folder.
 """
 
-import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,11 +25,12 @@ from pathlib import Path
 import yaml
 
 from search.confirm import Confirmation
-from search.leftover import left_record, tell
+from search.leftover import drop_checkpoints, tell, wait_for_orphan
 from search.record import Asked, ConfirmRecord, Item, Rerun, StudyConfig, TrialRecord, item_of, now, read_item
 from search.space import Point
 from search.winner import Winner, find_winner
 from train_fn.errors import InputError
+from train_fn.locks import only_one
 from train_fn.storage import Paths, append_line, read_json, read_lines, write_json, write_text
 from train_fn.values import read_yaml, summed_up
 
@@ -148,13 +149,21 @@ class Study:
         return [item_of(kind, line, file) for line in lines]
 
     def repair(self) -> None:
-        """Take in what a killed search left: half a row, a trial that ended without one, an old best.json."""
+        """Take in what a killed search left: half a row, files that nobody will finish, an old best.json.
+
+        A trial that ended without a row is unfinished: its worker will find its result, and send what it sent, for
+        the scheduler to judge.
+        """
         self.stop_file.unlink(missing_ok=True)
         for name in ("trials.jsonl", "confirm.jsonl"):
             read_lines(self.folder / name)
         for run in (*self.unfinished(), *self._unfinished_reruns()):
-            if record := left_record(self.folder_of(run), run):
-                self.end(record)
+            wait_for_orphan(self.folder_of(run), run)
+        for record in (*self.records(), *self.reruns()):
+            drop_checkpoints(self.folder_of(record))
+        for runs in ("trials", "confirm"):
+            for left in (self.folder / runs).rglob(".*.tmp"):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
         self.write_best()
 
     def _unfinished_reruns(self) -> list[Rerun]:
@@ -171,24 +180,9 @@ class Study:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Be the only search of this study. Raises InputError that names the one at work."""
-        from filelock import FileLock, Timeout
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock, holder = FileLock(self.folder / ".lock"), self.folder / ".holder"
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            pid = holder.read_text() if holder.exists() else "unknown"
-            raise InputError(
-                f"study {self.name} is being searched by process {pid}; wait for it, end it, or use --study"
-            ) from error
-        with lock:
-            write_text(holder, str(os.getpid()))
-            try:
-                yield
-            finally:
-                holder.unlink(missing_ok=True)
-                lock.release()
+        busy = f"study {self.name} is being searched by {{}}; wait for it, end it, or use --study"
+        with only_one(self.folder / ".lock", busy):
+            yield
 
 
 def open_study(paths: Paths, name: str) -> Study:

@@ -23,7 +23,8 @@ from search.study import Study
 from train_fn.config import PROJECT_NAME, TrainConfig
 
 POLL_SECONDS = 1.0
-STOP_SECONDS = 8.0  # Tune kills a worker 10 s after it asked it to stop
+STOP_SECONDS = 4.0  # to reach the next micro-batch, and to write a checkpoint there
+CLOSE_SECONDS = 3.0  # for W&B; Tune kills a worker 10 s after it asked it to stop
 
 
 class Trial(Trainable):  # type: ignore[misc]
@@ -76,9 +77,11 @@ class Trial(Trainable):  # type: ignore[misc]
         """Nothing, for the same reason."""
 
     def cleanup(self) -> None:
-        """The worker is about to go: let the training end and W&B write what it holds."""
+        """The worker is about to go: let the training end and W&B write what it holds, as far as time allows."""
         self._end()
-        self.close()
+        closing = threading.Thread(target=self.close, daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)
 
     def train_job(self, job: Any, send: Callable[[Row], None], stopped: Callable[[], str]) -> None:
         """Train; runs in the training thread. Tests put a training of their own here."""

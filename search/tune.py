@@ -4,7 +4,6 @@ The same command again continues a search that was stopped; a larger --trials ex
 """
 
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from train_fn.cli import Json, Price, Quiet, explained, new_app, run_app
+from train_fn.cli import Json, Price, Quiet, explained, new_app, run_app, same_command
 from train_fn.voice import Result, done, say
 
 if TYPE_CHECKING:
@@ -89,14 +88,13 @@ def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
     paths = Paths.of(order.output)
 
     from search.foresee import Request, foresight
-    from search.report_page import told, write_report
+    from search.report_page import reported, told
     from search.runner import run_search
     from search.tracked import track_study
     from search.view import SearchView
     from train_fn.tracking import sync_hint
 
-    choose = flags["trials"] is None and "trials" not in given
-    request = Request(order.dry_run, order.price_per_hour, choose)
+    request = Request(order.dry_run, order.price_per_hour, flags["trials"] is None and "trials" not in given)
     outcome = run_search(
         spec,
         train,
@@ -108,8 +106,9 @@ def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
         watch=lambda *about: [SearchView(*about)],
         foresee=foresight(request, say),
     )
-    say("\n".join(write_report(outcome.study, paths)))
-    track_study(outcome.study, paths, interrupted=bool(outcome.interrupted))
+    if not outcome.signalled:  # who sends a signal cannot wait
+        say("\n".join(reported(outcome.study, paths)))
+        track_study(outcome.study, paths, interrupted=bool(outcome.interrupted))
     if hint := sync_hint(paths.logs / outcome.study.name):
         say(f"W&B      runs are offline; upload them with: {hint}")
     if outcome.interrupted:
@@ -124,7 +123,7 @@ def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
 
 def _next_command(outcome: "Outcome", spec: "DatasetSpec", output: Path | None) -> str:
     if outcome.interrupted:
-        return shlex.join(["python", *sys.argv])
+        return same_command()
     from train_fn.config import find_dataset, resolve_train
 
     target = spec.name if spec.builtin else "2M"

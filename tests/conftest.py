@@ -42,7 +42,7 @@ def new_job(tmp_path: Path, small_model: Path, tokens: Path) -> "Callable[..., J
 
 @pytest.fixture(scope="session")
 def stopped(tmp_path_factory: pytest.TempPathFactory, small_model: Path, tokens: Path) -> Path:
-    """The checkpoints of a run that was stopped after step 6 of 8."""
+    """The checkpoints of a run that was stopped after step 7 of 8."""
     from training import Caller, make_job
 
     job = make_job(tmp_path_factory.mktemp("stopped") / "run", small_model, tokens)

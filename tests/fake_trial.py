@@ -7,8 +7,10 @@ The formula looks at the parameters only, so that a resumed trial sends what an 
 import json
 import math
 import os
+import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from search.runner import Outcome, fit
 from search.study import Study
 from search.trial import Trial
 from train_fn.config import TrainConfig
-from train_fn.storage import LOSSES, Paths, append_line, read_lines, write_json
+from train_fn.storage import LOSSES, Paths, append_line, read_json, read_lines, write_json
 
 ROWS = 50
 
@@ -46,6 +48,32 @@ def loss_at(params: dict[str, Any], percent: int) -> float:
     return 0.2 + distance + 0.5 * (1 - percent / 100)
 
 
+def die(job: FakeJob) -> None:
+    os._exit(1)
+
+
+def kill(job: FakeJob) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def eat(job: FakeJob) -> None:
+    """More memory than there is, by Ray's bound or by that of a cgroup."""
+    held = []
+    for _ in range(MOST // BLOCK):
+        held.append(b"x" * BLOCK)
+        time.sleep(0.05)  # Ray looks ten times a second
+    raise AssertionError("nobody minded")
+
+
+def eat_bounded(job: FakeJob) -> None:
+    (Path(job.plan["cgroup"]) / "cgroup.procs").write_text(str(os.getpid()))
+    eat(job)
+
+
+BLOCK, MOST = 1 << 26, 3 << 30
+ENDS = {"die": die, "sigkill": kill, "host memory": eat, "kernel memory": eat_bounded}
+
+
 class FakeTrial(Trial):
     """`plan` says, by trial number: seconds a row, which trials go wrong and how (`wrong`, by the job's name), and
     how much log loss a trial had by luck, that is, with the study's seed alone (`luck`)."""
@@ -64,6 +92,9 @@ class FakeTrial(Trial):
         rows = read_lines(job.folder / "curve.jsonl")
         for row in rows:
             send(row)
+        if (job.folder / "result.json").exists():  # it had ended, and nobody heard of it
+            send(read_json(job.folder / "result.json"))
+            return
         for percent in range(10 * len(rows) + 10, 100, 10):
             until = time.monotonic() + job.plan.get("seconds", 0.05)
             while time.monotonic() < until or wrong == "hang":
@@ -74,11 +105,13 @@ class FakeTrial(Trial):
             if wrong == "nan" and percent == 20:
                 send(self.end(job, percent, "FAILED", "nan loss"))
                 return
-            if wrong == "die" and percent == 20:
-                os._exit(1)
+            if wrong in ENDS and percent == 20:
+                (job.folder / "checkpoints" / "step-1").mkdir(parents=True)
+                ENDS[wrong](job)
             if wrong == "raise":
                 raise ValueError("bad luck")
-            row = {"progress": percent, "objective": self.loss(job, percent), "seconds": percent / 10.0}
+            objective = math.inf if wrong == "inf" else self.loss(job, percent)
+            row = {"progress": percent, "objective": objective, "seconds": percent / 10.0}
             half = job.folder / "half.tmp"  # the time between a checkpoint's two renames, so to speak
             half.touch()
             time.sleep(job.plan.get("slow_write", 0.0))
@@ -93,7 +126,8 @@ class FakeTrial(Trial):
         return loss_at(job.params, percent) + luck + shared
 
     def end(self, job: FakeJob, percent: int, status: str, cause: str) -> dict[str, Any]:
-        objective = math.nan if status == "FAILED" else self.loss(job, 100)
+        wrong = job.plan.get("wrong", {}).get(job.name)
+        objective = math.nan if status == "FAILED" else math.inf if wrong == "inf" else self.loss(job, 100)
         if job.seed is not None and status == "COMPLETE":
             noise = np.random.default_rng([job.seed, int(job.name.split("-")[0])]).normal(0, 0.01, ROWS)
             np.save(job.folder / LOSSES, (objective + noise - noise.mean()).astype(np.float32))
@@ -122,7 +156,12 @@ def config_of(trials: int, **search: Any) -> StudyConfig:
 
 
 def search_fake(
-    folder: Path, trials: int, plan: dict[str, Any], prior: str | None = None, **search: Any
+    folder: Path,
+    trials: int,
+    plan: dict[str, Any],
+    prior: str | None = None,
+    watch: Sequence[Any] = (),
+    **search: Any,
 ) -> Outcome:
     study, config = Study(folder), config_of(trials, **search).model_copy(update={"prior": prior})
     begun_with = prior_of(study, config, Paths(folder.parents[1]))
@@ -131,7 +170,7 @@ def search_fake(
         if begun_with:
             keep_prior(study, begun_with)
         study.repair()
-        return fit(study, config, {"plan": plan}, watch=lambda *_: [], trainable=FakeTrial)
+        return fit(study, config, {"plan": plan}, watch=lambda *_: list(watch), trainable=FakeTrial)
 
 
 if __name__ == "__main__":

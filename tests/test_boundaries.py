@@ -92,11 +92,11 @@ COMMANDS = {
 }
 ORDER = (  # a module of search may import what stands before it
     "config space record verdict confirm winner leftover study guard choice prior fidelity fidelity_file "
-    "draw history cluster machine interrupt scheduler pointless sampler wording foreseen view flight trial tuner "
-    "runner rungs target rung_runs promotion observations transfer horizon rate provenance selection report_style "
-    "report_facts report_importance report_plots report_space_plots report_tables report_extras report_html "
-    "report_commands report_sections report_page tracked survival run_times forecast budget probing placement "
-    "foresee report tune order promote removable clean"
+    "draw history cluster shelter machine interrupt lost scheduler pointless mirror sampler wording foreseen "
+    "view flight trial tuner runner rungs target rung_runs stoppable promotion observations transfer horizon "
+    "rate provenance selection report_style report_facts report_importance report_plots report_space_plots "
+    "report_tables report_extras report_html report_commands report_sections report_page tracked survival "
+    "run_times forecast budget probing placement foresee report tune order promote removable clean"
 ).split()
 
 

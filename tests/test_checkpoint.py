@@ -36,14 +36,14 @@ def test_a_damaged_checkpoint_is_passed_over(
     stopped: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
 ) -> None:
     folder = shutil.copytree(stopped, tmp_path / "checkpoints")
-    damage(folder / "step-000000006" / name)
+    damage(folder / "step-000000007" / name)
     found = load(folder)
     assert found is not None
-    assert found.position.step == 4
+    assert found.position.step == 6
 
 
 def test_the_last_checkpoints_are_kept_and_hold_safetensors_and_json_only(stopped: Path) -> None:
-    assert [path.name for path in sorted(stopped.iterdir())] == ["step-000000004", "step-000000006"]
+    assert [path.name for path in sorted(stopped.iterdir())] == ["step-000000006", "step-000000007"]
     assert KEEP == 2
     assert {path.suffix for path in stopped.rglob("*") if path.is_file()} == {".safetensors", ".json"}
 

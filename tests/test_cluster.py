@@ -25,7 +25,6 @@ from search.study import Study
 from search.tune import _next_command
 from train_fn.config import find_dataset
 from train_fn.errors import InputError
-from train_fn.storage import write_json
 
 NODE_DIED = """Failure # 1 (occurred at 2026-01-01_00-00-00)
 The actor died unexpectedly before finishing this task.
@@ -228,18 +227,19 @@ def test_a_trial_that_takes_its_machine_down_each_time_fails(tmp_path: Path) -> 
     assert (record.status, record.cause) == ("FAILED", NODE_LOST)
 
 
-def test_a_trial_that_had_ended_when_its_machine_was_lost_is_not_run_again(tmp_path: Path) -> None:
+def test_a_trial_that_had_ended_when_its_machine_was_lost_tells_it_again(tmp_path: Path) -> None:
     causes = {"a": NODE_LOST}
     study, search = search_in(tmp_path / "s", causes)
-    search.suggest("a")
+    asked = search.suggest("a")
     (study.trial_folder(0) / LOCK).touch()
-    last = {"progress": 100, "objective": 0.3, "status": "COMPLETE", "done": True, "cause": ""}
-    write_json(study.trial_folder(0) / "result.json", last)
     search.on_trial_complete("a", error=True)
+    assert study.records() == []  # what it did meanwhile was judged by nobody
+    assert search.suggest("b") == asked
+    search.on_trial_complete("b", told(100, 0.3, status="COMPLETE"))  # by its result.json, at once
     (record,) = study.records()
     assert (record.status, record.value) == ("COMPLETE", 0.3)
     assert math.isclose(search._ot_study.best_value, 0.3)
-    second = search.suggest("b")
+    second = search.suggest("c")
     assert isinstance(second, dict)
     assert second["number"] == 1
 

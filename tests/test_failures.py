@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from faults import fault
 from safetensors.torch import load_file, save_file
 from training import Caller, adapter, equal, make_job
 
@@ -59,6 +60,7 @@ def healthy(tmp_path_factory: pytest.TempPathFactory, small_model: Path, tokens:
     assert equal(adapter(jobs[0].folder), adapter(jobs[1].folder))
 
 
+@fault("loss that is not finite")
 @pytest.mark.usefixtures("healthy")
 @pytest.mark.parametrize("eval_before_rows", [0, 32])
 def test_a_loss_that_is_not_finite_fails_the_run_alone(
@@ -67,6 +69,7 @@ def test_a_loss_that_is_not_finite_fails_the_run_alone(
     failed(replace(new_job(eval_before_rows=eval_before_rows), model=str(poisoned)), "nan loss")
 
 
+@fault("memory of the device")
 @pytest.mark.usefixtures("healthy")
 @pytest.mark.parametrize("trouble", [allocate, out_of_memory])
 def test_running_out_of_memory_fails_the_run_alone(

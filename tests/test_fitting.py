@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from faults import fault
 from training import Caller, adapter, equal, load, settings, training_of
 
 from train_fn.evaluation import Scorer
@@ -74,6 +75,7 @@ def bounded(monkeypatch: pytest.MonkeyPatch, tokens: int) -> Iterator[list[int]]
         yield refused
 
 
+@fault("memory of the device")
 def test_out_of_memory_halves_the_micro_batch_and_the_run_ends_as_one_that_began_so(
     new_job: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

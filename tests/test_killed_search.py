@@ -11,6 +11,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from faults import fault
 from folders import write_sample
 
 from train_fn.storage import PROJECT
@@ -56,6 +57,7 @@ def kill_when(process: "subprocess.Popen[str]", moment: Callable[[], bool]) -> N
 
 
 @pytest.mark.slow
+@fault("driver of a search")
 def test_a_search_killed_three_times_loses_and_repeats_nothing(data: Path, tmp_path: Path) -> None:
     study = tmp_path / "killed" / "output" / "studies" / "killed"
     trials = study / "trials"

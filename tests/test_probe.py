@@ -30,7 +30,7 @@ def asked(tmp_path: Path, small_model: Path, tokens: Path, monkeypatch: pytest.M
         ranks=1,
         memory_fraction=1.0,
         scratch=tmp_path,
-        launched=0.0,
+        launched=-1e9,
     )
     write_json(tmp_path / ASKED, job.model_dump(mode="json"))
     return tmp_path
@@ -46,7 +46,7 @@ def test_a_probe_measures_all_that_a_run_does(asked: Path) -> None:
     assert 0 < found.evaluation < max(pace.seconds_per_token for pace in found.paces)
     for seconds in (found.load, found.attach, found.update, found.checkpoint, found.deliver):
         assert 0 < seconds < 60
-    assert found.start > 1e9  # the job says that it was launched in 1970
+    assert found.start > 1e9  # the job says that it was launched 30 years ago
     assert (asked / "run" / "adapter" / "adapter_model.safetensors").exists()
     assert list((asked / "checkpoints").glob("step-*"))
 

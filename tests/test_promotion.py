@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from faults import fault
 from promotions import TRAIN, adapter, finish, promote, study_in, write_rows
 
 from search.promotion import resolve_promotion
@@ -33,6 +34,7 @@ def test_a_promotion_trains_the_winners_model_whatever_the_target_says(tmp_path:
 
 
 @pytest.mark.slow
+@fault("driver of a promotion")
 def test_a_promotion_killed_in_the_middle_ends_with_the_same_bits(rows: Path, tmp_path: Path) -> None:
     calm, killed = tmp_path / "calm" / "output", tmp_path / "killed" / "output"
     for output in (calm, killed):
@@ -47,7 +49,7 @@ def test_a_promotion_killed_in_the_middle_ends_with_the_same_bits(rows: Path, tm
         assert time.monotonic() < deadline
         time.sleep(0.005)
     refused = finish(promote(rows, killed), code=2)
-    assert "another command" in refused
+    assert f"is being trained by process {process.pid}" in refused
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     told = finish(promote(rows, killed))

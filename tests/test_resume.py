@@ -107,7 +107,7 @@ def test_a_run_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before(
     new_job: Maker, stopped: Path, undisturbed: Ended
 ) -> None:
     job, caller = new_job("run"), Caller()
-    shorten(shutil.copytree(stopped, job.folder / "checkpoints") / "step-000000006" / "optimizer.safetensors")
+    shorten(shutil.copytree(stopped, job.folder / "checkpoints") / "step-000000007" / "optimizer.safetensors")
     assert caller.run(job) == "COMPLETE"
     assert same_end(job, caller.rows, undisturbed)
 

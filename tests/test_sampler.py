@@ -1,12 +1,14 @@
 """The draw, the rungs, and what Tune's events become, without Ray processes."""
 
 import math
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
 from fake_trial import config_of, loss_at
+from faults import fault
 
 from search.config import SearchConfig, SpaceConfig
 from search.draw import draw
@@ -18,8 +20,7 @@ from search.sampler import StudySearch
 from search.scheduler import Asha
 from search.space import Point
 from search.study import Study
-from train_fn.errors import InputError
-from train_fn.storage import append_line
+from train_fn.errors import Fault, InputError
 
 SEARCH = SearchConfig(startup_trials=3)
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -166,11 +167,17 @@ def test_a_trial_that_a_killed_search_left_is_not_stopped_at_a_rung_that_it_had_
     assert run_through(Asha(search, ends, {7: 60.0}), "left", curve, number=7) == curve[:3]  # 90 % is judged
 
 
-def test_what_was_passed_is_read_from_the_trials_own_curve(tmp_path: Path) -> None:
-    assert passed(tmp_path) == 0
-    for percent, known in ((10, 0), (20, 10), (30, 20)):
-        append_line(tmp_path / "curve.jsonl", {"progress": percent, "objective": 0.5})
-        assert passed(tmp_path) == known
+def test_only_what_the_scheduler_let_go_on_was_passed(tmp_path: Path) -> None:
+    """Its own curve may be longer: a worker outlives its search, and sends its rows again to the next one."""
+    study, search, _ = searcher(tmp_path / "s")
+    search.suggest("a")
+    folder = study.trial_folder(0)
+    assert passed(folder) == 0
+    for percent, known in ((10, 10), (20, 20), (10, 20)):
+        search.on_trial_result("a", row(percent, 0.5))
+        assert passed(folder) == known
+    search.on_trial_complete("a", row(30, 0.5))
+    assert passed(folder) == 20
 
 
 def test_a_row_at_100_percent_that_is_not_the_last_does_not_end_a_trial() -> None:
@@ -264,6 +271,39 @@ def test_a_record_that_cannot_be_written_ends_the_search_and_not_the_trial(
     assert isinstance(search.failure, OSError)
     assert search.suggest("b") == "FINISHED"
     assert [trial.number for trial in study.unfinished()] == [0]
+
+
+def test_a_trial_that_was_halted_by_a_fault_is_unfinished_and_ends_the_search(tmp_path: Path) -> None:
+    study, search, _ = searcher(tmp_path / "s")
+    search.suggest("a")
+    search.on_trial_complete("a", row(10, math.nan, status="INTERRUPTED", cause="no space left"))
+    assert isinstance(search.failure, Fault)
+    assert search.suggest("b") == "FINISHED"
+    assert [trial.number for trial in study.unfinished()] == [0]
+    assert study.records() == []
+
+
+@fault("locked optuna.db")
+def test_a_mirror_that_takes_no_more_costs_one_warning_and_no_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("search.history.LOCK_SECONDS", 0.1)
+    study, search, _ = searcher(tmp_path / "s")
+    search.suggest("a")
+    holder = sqlite3.connect(study.folder / "optuna.db")
+    holder.execute("BEGIN EXCLUSIVE")  # as somebody who leaves a transaction open
+    try:
+        search.on_trial_result("a", row(10, 0.6))
+        search.on_trial_complete("a", row(100, 0.5, status="COMPLETE"))
+        assert isinstance(search.suggest("b"), dict)
+    finally:
+        holder.close()
+    assert search.failure is None
+    assert [record.value for record in study.records()] == [0.5]
+    (warning,) = caplog.messages
+    assert "database is locked" in warning
+    _, again, _ = searcher(tmp_path / "s")
+    assert states(again) == ["COMPLETE", "RUNNING"]
 
 
 def test_a_search_whose_first_trials_all_fail_alike_is_ended(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from search.space import Point
 from search.study import Study, open_study
 from train_fn.config import DatasetSpec
 from train_fn.errors import InputError
-from train_fn.storage import Paths, append_line, write_json
+from train_fn.storage import Paths, write_json
 
 LAST = {"progress": 100, "status": "COMPLETE", "done": True}
 POINT = Point(learning_rate=3e-4, lora_rank=8, lora_alpha=16)
@@ -45,31 +46,28 @@ def test_best_json_names_the_lowest_complete_trial_beside_the_default(tmp_path: 
     assert best["metrics"] == {"accuracy": 0.9}
 
 
-def test_what_a_killed_search_left_is_taken_in(tmp_path: Path) -> None:
+def test_what_a_killed_search_left_is_mended_and_no_trial_is_judged_by_its_own_end(tmp_path: Path) -> None:
     study = study_at(tmp_path / "s")
     kept = end(study, 0, 0.5)
     for number in (1, 2):
         study.ask(number, POINT)
-    rows = [
-        {"progress": 50, "objective": 0.4},
-        {"progress": 100, "objective": 0.3, "status": "COMPLETE", "done": True},
-    ]
-    append_line(study.trial_folder(1) / "curve.jsonl", rows[0])
-    write_json(study.trial_folder(1) / "result.json", rows[1])
+    last = {"progress": 100, "objective": 0.3, "status": "COMPLETE", "done": True}
+    write_json(study.trial_folder(1) / "result.json", last)
     with (study.folder / "trials.jsonl").open("a") as file:
         file.write('{"trial_id": "s-0002", "num')
     study.stop_file.touch()
+    stale = [study.trial_folder(0) / "checkpoints" / "step-1", study.trial_folder(2) / ".step-2.x.tmp"]
+    for folder in stale:
+        folder.mkdir(parents=True)
 
     study.repair()
     study.repair()  # twice is once
-    records = study.records()
-    assert records[0] == kept
-    assert [(record.number, record.value, record.curve) for record in records[1:]] == [
-        (1, 0.3, ((50, 0.4), (100, 0.3)))
-    ]
-    assert [trial.number for trial in study.unfinished()] == [2]
-    assert json.loads((study.folder / "best.json").read_text())["number"] == 1
+    assert study.records() == [kept]
+    assert (study.folder / "trials.jsonl").read_bytes().endswith(b"\n")
+    assert [trial.number for trial in study.unfinished()] == [1, 2]  # the scheduler has not seen trial 1
+    assert json.loads((study.folder / "best.json").read_text())["number"] == 0
     assert not study.stop_file.exists()
+    assert not any(folder.exists() for folder in stale)
 
 
 def test_reading_beside_a_writer_changes_nothing(tmp_path: Path) -> None:
@@ -89,19 +87,19 @@ def test_a_new_search_waits_for_the_last_worker_of_a_killed_one(tmp_path: Path) 
     study.ask(0, POINT)
     lock = FileLock(study.trial_folder(0) / LOCK, thread_local=False)
     lock.acquire()
+    released: list[float] = []
 
     def orphan() -> None:
-        write_json(
-            study.trial_folder(0) / "result.json",
-            {"progress": 100, "objective": 0.25, "status": "COMPLETE", "done": True},
-        )
+        released.append(time.monotonic())
         lock.release()
 
     timer = threading.Timer(0.3, orphan)
     timer.start()
     study.repair()
     timer.join()
-    assert [record.value for record in study.records()] == [0.25]
+    assert released
+    assert time.monotonic() >= released[0]
+    assert not (study.trial_folder(0) / LOCK).exists()
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

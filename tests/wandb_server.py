@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,8 +29,9 @@ class Received:
 
 
 @contextmanager
-def serve(known: dict[str, int] | None = None) -> Iterator[Received]:
-    """Serve until the block ends. `known` maps ids of runs that the server has already to their last step."""
+def serve(known: dict[str, int] | None = None, seconds: float = 0.0) -> Iterator[Received]:
+    """Serve until the block ends. `known` maps ids of runs that the server has already to their last step;
+    an answer takes `seconds`."""
     received = Received()
 
     class Handler(BaseHTTPRequestHandler):
@@ -37,6 +39,7 @@ def serve(known: dict[str, int] | None = None) -> Iterator[Received]:
             pass
 
         def do_POST(self) -> None:
+            time.sleep(seconds)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
             answer = json.dumps(self.answer(body)).encode()

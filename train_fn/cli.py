@@ -1,6 +1,10 @@
 """What the command lines share: how they speak, one message for a bad input, exit codes."""
 
+import errno
+import logging
 import os
+import shlex
+import sys
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
@@ -10,7 +14,7 @@ from warnings import simplefilter
 
 import typer
 
-from train_fn.voice import Voice, speaking
+from train_fn.voice import Voice, say, speaking
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="say only warnings, errors, and where the results lie")]
 Json = Annotated[
@@ -40,37 +44,42 @@ def new_app() -> typer.Typer:
 
 @contextmanager
 def explained(quiet: bool = False, apart: bool = False) -> Iterator[Voice]:
-    """Run a command in the voice of `train_fn.voice.speaking`; what the user can mend becomes one message and exit
-    code 2, a fault of ours one and 1. A command that ends early and well (typer.Exit) goes on behind the block."""
+    """Run a command in the voice of `train_fn.voice.speaking`; what goes wrong becomes one message and an exit
+    code: 2 for what the user can mend in the command, 1 where the machine gave way or the fault is ours, 130 after
+    Ctrl-C or SIGTERM. A command that ends early and well (typer.Exit) goes on behind the block."""
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
     simplefilter("ignore", FutureWarning)  # PYTHONWARNINGS reaches our workers alone
+    logging.raiseExceptions = False  # a log that cannot be written to is no news beside what else cannot
     with speaking(quiet, apart) as voice, _explained():
         yield voice
 
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    from train_fn.errors import InputError
+    from train_fn.errors import Fault, InputError
+    from train_fn.signals import as_interrupt
     from train_fn.surroundings import check_environment
 
     try:
         check_environment()
-        yield
+        with as_interrupt():
+            yield
     except typer.Exit as end:
         if end.exit_code:
             raise
     except InputError as error:
         raise _ended(str(error), 2) from error
+    except Fault as error:
+        raise _ended(str(error), 1) from error
     except KeyboardInterrupt:
         typer.echo("stopped; nothing finished is lost, the same command goes on", err=True)
+        say(f"next     {same_command()}")
         raise typer.Exit(130) from None  # so that `promote && deploy` does not deploy what is not there
     except (typer.Abort, BrokenPipeError):
         raise
-    except OSError as error:
-        raise _ended(_of_the_machine(error), 2) from error
     except Exception as error:
-        raise _ended(_of_ours(error), 1) from error
+        raise _ended(*_unforeseen(error)) from error
 
 
 def _ended(message: str, code: int) -> typer.Exit:
@@ -86,15 +95,17 @@ def _plain(line: str) -> bool:
     return line.isascii() and line.isprintable()
 
 
-def _of_the_machine(error: OSError) -> str:
-    from train_fn.storage import FULL
+def _unforeseen(error: Exception) -> tuple[str, int]:
+    """The message and the exit code."""
+    from train_fn.errors import disk_full, no_space
 
-    if error.errno in FULL:
-        return (
-            f"no space left to write {error.filename or 'the record'}; free some and go on with the same "
-            "command: nothing finished is lost"
-        )
-    if isinstance(error, PermissionError):
+    if disk_full(error):
+        return no_space(getattr(error, "filename", None) or "the output"), 1
+    return (_of_the_machine(error), 2) if isinstance(error, OSError) else (_of_ours(error), 1)
+
+
+def _of_the_machine(error: OSError) -> str:
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return f"{error.filename} must be readable and writable for you, but it is not; try --output"
     where = error.filename or "a file or a connection"
     return f"{where} must be usable, but: {error.strerror or error}; mend that, or try another --output"
@@ -117,6 +128,11 @@ def _of_ours(error: Exception) -> str:
         f"a fault of this program, not of yours: {told}; nothing finished is lost, the same command goes on. "
         f"Please report it with {place}"
     )
+
+
+def same_command() -> str:
+    """The command line at hand, for a shell."""
+    return shlex.join(["python", *sys.argv])
 
 
 def run_app(app: typer.Typer, argv: Sequence[str] | None) -> int:

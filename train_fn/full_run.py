@@ -8,7 +8,7 @@ from train_fn.cache import open_set
 from train_fn.config import PROJECT_NAME, DatasetSpec, TrainConfig
 from train_fn.default_run import add_default
 from train_fn.delivery import Delivery
-from train_fn.errors import OWN_CAUSES, InputError
+from train_fn.errors import OWN_CAUSES, Fault, InputError, disk_full, no_space
 from train_fn.groups import find_groups
 from train_fn.inputs import Inputs
 from train_fn.job import cause_of
@@ -76,19 +76,32 @@ def claim_run(
 def execute_here(job: Job, run: RunFolder) -> None:
     """Run the job in this process, under a progress bar. Raises what goes wrong in it."""
     from train_fn.bar import RunBar, logged
-    from train_fn.monitor import Monitor
+    from train_fn.monitor import Monitor, StoppedError
+    from train_fn.signals import on_stop
     from train_fn.worker import default_device, execute
 
-    with RunBar() as bar, logged(run.logs / "run.log", shown=True):
-        monitor = Monitor(job.run_id, job.folder, job.tracking, progress=bar.tell)
+    stops: list[str] = []
+    with RunBar() as bar, logged(run.logs / "run.log", shown=True), on_stop(stops.append):
+        monitor = Monitor(
+            job.run_id,
+            job.folder,
+            job.tracking,
+            stopped=lambda: "INTERRUPTED" if stops else "",
+            progress=bar.tell,
+        )
         try:
             execute(job, monitor, default_device())
+        except StoppedError as stop:
+            monitor.stop(str(stop))
+            raise KeyboardInterrupt from None
         except KeyboardInterrupt:
             monitor.end("INTERRUPTED")
             raise
         except Exception as error:
             cause = cause_of(error)
             monitor.end("FAILED", cause)
+            if disk_full(error):
+                raise Fault(no_space(job.folder)) from error
             if not cause.startswith(OWN_CAUSES):
                 raise
             raise InputError(

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from train_fn.errors import InputError
-from train_fn.storage import FULL, is_folder, located
+from train_fn.errors import InputError, disk_full
+from train_fn.storage import is_folder, located
 
 SPLITS = ("train", "validation", "test")
 TIMEOUT = 10.0  # seconds for the request
@@ -94,7 +94,7 @@ def explain_failure(error: BaseException, where: str, remedy: str) -> InputError
     chain = [error]
     while (below := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(below)
-    if any(isinstance(link, OSError) and link.errno in FULL for link in chain):
+    if any(disk_full(link) for link in chain):
         return InputError(
             f"there must be room to unpack {where}, but the disk is full; free some, or set HF_HOME and "
             "--output to folders on a larger disk"

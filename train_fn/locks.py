@@ -1,8 +1,12 @@
-"""Waiting for another process that does the same work."""
+"""Another process that does the same work: wait for it, or refuse to be the second."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from train_fn.errors import InputError
+from train_fn.storage import write_text
 
 
 @contextmanager
@@ -21,3 +25,27 @@ def waiting_lock(path: Path, doing: str, say: Callable[[str], None]) -> Iterator
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def only_one(lock: Path, busy: str) -> Iterator[None]:
+    """Hold the lock file, whose process's id stands beside it; `lock` is freed by the death of its holder.
+
+    Raises InputError when another process has it: `busy`, where "{}" names that process.
+    """
+    from filelock import FileLock, Timeout
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    holder = lock.with_name(f"{lock.name}-holder")
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout as error:
+        name = f"process {holder.read_text()}" if holder.exists() else "another process"
+        raise InputError(busy.format(name)) from error
+    try:
+        write_text(holder, str(os.getpid()))
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        held.release()

@@ -9,7 +9,7 @@ ASKED, FOUND, FAILED, LOG = "job.json", "measured.json", "failure.json", "log.tx
 
 
 class ProbeJob(Frozen):
-    """`ranks` share a step; `launched` is when the process was started, in seconds since the epoch."""
+    """`ranks` share a step; `launched` is when the process was started, by time.monotonic."""
 
     data: Path
     model: str

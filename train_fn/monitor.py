@@ -1,26 +1,25 @@
 """What a run tells while it runs: rows to the search, numbers to W&B, progress to a person, state to disk."""
 
-import json
 import logging
 import math
-import shutil
-import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import torch
+from safetensors import SafetensorError
 
-from train_fn import checkpoint
 from train_fn.batching import Steps
 from train_fn.config import TrainConfig
 from train_fn.fitting import keep_plan
+from train_fn.job import Outcome
+from train_fn.keeper import Keeper
 from train_fn.loop import Learner
 from train_fn.loss import label_counts, weight_facts
 from train_fn.metrics import Metrics
 from train_fn.progress import Progress, no_progress
 from train_fn.state import Row, TrainingData, TrainState
-from train_fn.storage import write_json, write_text
+from train_fn.storage import read_json, read_lines, write_json
 from train_fn.tracking import RunInfo, Status
 from train_fn.tracking_run import TrackedRun
 
@@ -48,7 +47,8 @@ class Monitor:
         self._id, self._folder, self._first = run_id, folder, first
         self._send, self._stopped, self._progress = send, stopped, progress
         self._tracked = TrackedRun(tracking)
-        self._stage, self._saved = "", time.monotonic()
+        self._keeper = Keeper(folder, first=first)
+        self._stage = ""
         self._state = TrainState()
         self.cause = ""
 
@@ -66,33 +66,23 @@ class Monitor:
         What decided a checkpoint's bits is used again, or the loss of exactness is said. What was sent before
         the interruption is sent again, unchanged.
         """
-        self._learner, self._config, self._decided = learner, config, decided
+        self._config, self._decided = config, decided
         counts = label_counts(training.train.labels[training.train_rows])
         self._facts = weight_facts(counts, training.weights)
         self._plan = Steps(training.train_rows, config.batch_size, config.epochs, config.seed)
         self._tracked.begun(self._facts)
         self._say(f"class weights {training.weights[0]:.4f} AI, {training.weights[1]:.4f} human")
-        found = checkpoint.load(self._folder / "checkpoints")
+        found = self._keeper.restore(learner, decided)
         if found is None:
             return self._state
-        self._state = self._restore(found)
+        self._state, exactly = found
+        self._say(f"resumes at step {self._state.step}, {exactly}")
         if self._state.before:
             self.before(self._state)
         for row in self._state.curve:
             self._tracked.evaluated(row)
             self._tell(row)
         return self._state
-
-    def _restore(self, found: checkpoint.Checkpoint) -> TrainState:
-        before, now = found.position.decided, self._decided
-        checkpoint.restore(self._learner.parameters, found.weights)
-        checkpoint.restore_optimizer(self._learner.optimizer, self._learner.parameters, found.optimizer)
-        torch.set_num_threads(int(before.get("threads", now["threads"])))
-        now["threads"] = torch.get_num_threads()
-        changed = [key for key, value in now.items() if before.get(key) != value]
-        exactly = f"not bit for bit: {', '.join(changed)} changed" if changed else "bit for bit"
-        self._say(f"resumes at step {found.position.step}, {exactly}")
-        return found.state()
 
     def _say(self, line: str) -> None:
         if self._first:
@@ -112,8 +102,8 @@ class Monitor:
         told = {**values, "samples_per_second": samples / max(state.seconds, 1e-9)}
         self._progress(self._stage, state.step, total, told)
         self._tracked.stepped(state, total, samples, told)
-        if time.monotonic() - self._saved > 60 * self._config.checkpoint_minutes:
-            self._save(state)
+        if self._keeper.age > 60 * self._config.checkpoint_minutes:
+            self._keeper.save(state)
 
     def shrunk(self, tokens: int) -> None:
         self._decided["micro_batch_tokens"] = tokens
@@ -130,7 +120,7 @@ class Monitor:
             f"about {left / 60:.0f} min left"
         )
         self._tracked.evaluated(row)
-        if folder := self._save(state):
+        if folder := self._keeper.save(state):
             self._tracked.saved(folder, row, best=state.stale == 0)
         self._tell(row)
 
@@ -138,20 +128,6 @@ class Monitor:
         # The row at 100 % is sent by `complete`: after it the search asks for no further one.
         if self._first and row["progress"] < 100:
             self._send(row)
-
-    def _save(self, state: TrainState) -> Path | None:
-        self._saved = time.monotonic()
-        if not self._first:
-            return None
-        found = checkpoint.Checkpoint(
-            checkpoint.Position.of(state, self._decided),
-            checkpoint.snapshot(self._learner.parameters),
-            checkpoint.optimizer_tensors(self._learner.optimizer, self._learner.parameters),
-            state.best_weights,
-        )
-        folder = checkpoint.save(self._folder / "checkpoints", found)
-        write_text(self._folder / "curve.jsonl", "".join(json.dumps(row) + "\n" for row in state.curve))
-        return folder
 
     def complete(self, state: TrainState, metrics: Metrics, deliver: Callable[[], None]) -> None:
         """Write the results, then send the last row: when it arrives, every file is there."""
@@ -165,23 +141,47 @@ class Monitor:
         deliver()
         write_json(self._folder / "facts.json", {**self._facts, **self._decided})
         write_json(self._folder / "result.json", row)
-        self.drop_checkpoints()
+        self._keeper.drop()
         self._tracked.complete(state.step, {**row, **self._decided}, metrics)
         self._send(row)
+
+    def tell_again(self) -> Outcome | None:
+        """Send again what a run sent that had ended before its search could hear of it; None when it had not."""
+        file = self._folder / "result.json"
+        if not file.exists():
+            return None
+        row = read_json(file)
+        for line in read_lines(self._folder / "curve.jsonl"):
+            self._tracked.evaluated(line)
+            self._tell(line)
+        self._tracked.end(row["status"], row)
+        self._send({**row, "objective": math.nan if row["objective"] is None else row["objective"]})
+        return Outcome(row["status"], row["cause"])
+
+    def stop(self, reason: str) -> None:
+        """The run was asked to end: what it has done is kept, unless it will never go on."""
+        if reason == "PRUNED":
+            self._keeper.drop()
+        else:
+            with suppress(OSError, SafetensorError):  # the checkpoint before stands
+                self._keeper.save_new(self._state)
+        self.end("PRUNED" if reason == "PRUNED" else "INTERRUPTED")
+
+    def halt(self, cause: str) -> None:
+        """The run cannot go on now; later it can."""
+        self.end("INTERRUPTED", cause)
+        last = {"progress": 0, "objective": math.nan, **(self._state.curve or [{}])[-1]}
+        self._send({**last, "done": True, "status": "INTERRUPTED", "cause": cause})
 
     def fail(self, cause: str) -> None:
         """The run failed by itself: the last row says why."""
         last = {"progress": 0, "seconds": self._state.seconds, **(self._state.curve or [{}])[-1]}
         row = {**last, "objective": math.nan, "done": True, "status": "FAILED", "cause": cause}
         write_json(self._folder / "result.json", {**row, "objective": None})
-        self.drop_checkpoints()
+        self._keeper.drop()
         self.end("FAILED", cause)
         self._send(row)
 
-    def drop_checkpoints(self) -> None:
-        """The run will never go on."""
-        shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
-
     def end(self, status: Status, cause: str = "") -> None:
         """The run ends without a result."""
-        self._tracked.end(status, cause)
+        self._tracked.end(status, {"cause": cause})

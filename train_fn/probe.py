@@ -41,7 +41,7 @@ def measure(job: ProbeJob) -> Measured:
     device = default_device()
     prepare_device(device, job.memory_fraction)
     opened, watch = open_set(job.data), Stopwatch(device)
-    start = time.time() - job.launched
+    start = time.monotonic() - job.launched
     load = watch.once(lambda: warm_base(job.model, job.train, device))
     base = warm_base(job.model, job.train, device)
     run = Job(

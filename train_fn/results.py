@@ -1,4 +1,4 @@
-"""The files that a finished run leaves: adapter, metrics, confusion matrix, predictions."""
+"""What a run is worth, and the files that a finished one leaves: adapter, metrics, matrix, predictions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,13 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from train_fn.batching import stratified_subset
 from train_fn.cache import TokenizedSet
 from train_fn.config import LABELS
-from train_fn.evaluation import Scores
+from train_fn.contamination import left_out_file, scored_rows
+from train_fn.evaluation import Scorer, Scores
 from train_fn.job import Job
 from train_fn.metrics import Metrics, row_losses
 from train_fn.model import TINY, Detector, commit_of
 from train_fn.plots import confusion_png
+from train_fn.rows import SEED
+from train_fn.state import TrainingData, TrainState
 from train_fn.storage import LOSSES, atomic_file, atomic_folder, write_json
 
 
@@ -24,6 +28,29 @@ class Result:
     before: dict[str, Any]
     metrics: Metrics
     scores: dict[str, Scores]
+
+
+def score_before(job: Job, data: TokenizedSet, score: Scorer) -> dict[str, Any]:
+    """The metrics before training by split, of some rows of it."""
+    splits = {"validation": data.validation} | ({"test": data.test} if job.kind == "full" else {})
+    found = {}
+    for name, split in splits.items():
+        rows = scored_rows(name, len(split), left_out_file(job.folder))
+        some = rows[stratified_subset(split.labels[rows], job.train.eval_before_rows, SEED)]
+        found[name] = score(split, some).metrics().model_dump(mode="json")
+    return found
+
+
+def score_after(
+    job: Job, data: TokenizedSet, training: TrainingData, state: TrainState, score: Scorer
+) -> Result:
+    """What the best weights, which the detector holds now, are worth."""
+    if job.kind != "full" and np.array_equal(training.final_rows, training.eval_rows):
+        return Result(state.before, Metrics(**state.best_metrics), {})  # of these very rows
+    scores = {"validation": score(data.validation, training.final_rows)}
+    if job.kind == "full":
+        scores["test"] = score(data.test, scored_rows("test", len(data.test), left_out_file(job.folder)))
+    return Result(state.before, scores["validation"].metrics(), scores)
 
 
 def deliver(job: Job, data: TokenizedSet, detector: Detector, result: Result) -> None:

@@ -13,6 +13,7 @@ import yaml
 from train_fn.baseline import MAX_ROWS, tfidf_baseline
 from train_fn.config import DatasetSpec, Splits, TrainConfig
 from train_fn.errors import InputError
+from train_fn.locks import only_one
 from train_fn.source import Source
 from train_fn.storage import Paths, read_json, write_json, write_text
 from train_fn.thresholds import THRESHOLDS
@@ -55,17 +56,11 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Be the only command at this run. Raises InputError. The lock lies beside the folder, which may go."""
-        from filelock import FileLock, Timeout
-
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(self.folder.parent / f".{self.name}.lock", timeout=0):
-                yield
-        except Timeout as error:
-            raise InputError(
-                f"{self.folder} is being trained by another command; wait for it, end it, or use another --output"
-            ) from error
+        """Be the only command at this run. Raises InputError that names the one at work. The lock lies beside the
+        folder, which may go."""
+        busy = f"{self.folder} is being trained by {{}}; wait for it, end it, or use another --output"
+        with only_one(self.folder.parent / f".{self.name}.lock", busy):
+            yield
 
     def goes_on(self, settings: Mapping[str, Any], *, replace: bool, undecided: Collection[str] = ()) -> bool:
         """Whether what stands in the folder is this run; else it is empty, or to be replaced.

@@ -1,6 +1,5 @@
 """Where things lie, and writes that are whole or absent. The only module that knows the folder layout."""
 
-import errno
 import json
 import os
 import re
@@ -12,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train_fn.errors import InputError
+from train_fn.errors import InputError, disk_full
 from train_fn.secret import hidden
 
 PROJECT = Path(__file__).resolve().parents[1]
 CONFIGS = PROJECT / "configs"
-FULL = (errno.ENOSPC, errno.EDQUOT)  # what a full disk or quota raises
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://bucket, of which a Path leaves one slash; no C:/
 LOSSES = "validation_losses.npy"  # in a run's folder: one log loss a row, for paired comparisons
 
@@ -149,7 +147,7 @@ def roomy_folder(path: Path, needed: int, content: str) -> Iterator[Path]:
         with atomic_folder(path) as temporary:
             yield temporary
     except OSError as error:
-        if error.errno in FULL:
+        if disk_full(error):
             raise _no_room(path.parent, needed, content, "the disk is full") from error
         raise
 
@@ -185,11 +183,18 @@ def read_json(path: Path) -> Any:
 
 
 def append_line(path: Path, value: Any) -> None:
-    """Append one JSON line without secrets and sync it; a line cut short by a crash is dropped by `read_lines`."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(hidden(json.dumps(value, ensure_ascii=True)) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Append one JSON line without secrets and sync it, or leave the file as it was; `read_lines` drops what a
+    crash cut short."""
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        line = hidden(json.dumps(value, ensure_ascii=True)).encode() + b"\n"
+        try:
+            while line:  # a disk that fills up takes a part
+                line = line[file.write(line) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise
 
 
 def read_lines(path: Path) -> list[Any]:

@@ -69,10 +69,10 @@ class TrackedRun:
         self._tracker.log(judged_charts(metrics, "validation"), step + 1)
         self._tracker.finish("COMPLETE", {**summary, "confusion": confusion_counts(metrics)})
 
-    def end(self, status: Status, cause: str) -> None:
-        """The run ends without a result."""
+    def end(self, status: Status, summary: Mapping[str, Any]) -> None:
+        """The run ends without a result, or had ended with one before."""
         self._flush()
-        self._tracker.finish(status, {"cause": cause})
+        self._tracker.finish(status, summary)
 
     def _add(self, values: Mapping[str, float], step: int) -> None:
         """Add to the row of that step, for W&B takes one a step; the row of the step before is whole then."""

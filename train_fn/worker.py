@@ -11,28 +11,26 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from train_fn import checkpoint
-from train_fn.batching import ranks, stratified_subset
-from train_fn.cache import TokenizedSet, open_set
+from train_fn.batching import ranks
+from train_fn.cache import open_set
 from train_fn.config import TrainConfig
-from train_fn.contamination import left_out_file, scored_rows
-from train_fn.errors import InputError
+from train_fn.contamination import left_out_file
+from train_fn.errors import InputError, disk_full, no_space
 from train_fn.evaluation import Scorer
 from train_fn.fitting import fit
 from train_fn.job import Job, Outcome, cause_of
 from train_fn.loop import make_learner, train
 from train_fn.loss import NonFiniteLossError
 from train_fn.memory import keep_freed_memory
-from train_fn.metrics import Metrics
 from train_fn.model import Base, attach, load_base
 from train_fn.monitor import Monitor, StoppedError
 from train_fn.progress import file_progress, no_progress
-from train_fn.results import Result, deliver
-from train_fn.rows import SEED, training_data
-from train_fn.state import Row, TrainingData, TrainState
+from train_fn.results import deliver, score_after, score_before
+from train_fn.rows import training_data
+from train_fn.state import Row
 from train_fn.storage import write_json
 
 __all__ = ["Job", "Outcome", "default_device", "execute", "run", "train_fn"]
@@ -51,14 +49,18 @@ def run(job: Job, send: Callable[[Row], None], stopped: Callable[[], str]) -> Ou
     """Run a trial in this process; `send` gets its rows, the last one with `done`, whatever happens."""
     monitor = Monitor(job.run_id, job.folder, job.tracking, send=send, stopped=stopped)
     try:
+        if ended := monitor.tell_again():
+            return ended
         execute(job, monitor, default_device())
         return Outcome("COMPLETE", monitor.cause)
     except StoppedError as stop:
-        if pruned := str(stop) == "PRUNED":
-            monitor.drop_checkpoints()
-        monitor.end("PRUNED" if pruned else "INTERRUPTED")
+        monitor.stop(str(stop))
         return Outcome("STOPPED", str(stop))
     except Exception as error:  # every other end of a trial is a row that names its cause
+        if disk_full(error):  # which is no end: it goes on when there is space
+            cause = no_space(job.folder)
+            monitor.halt(cause)
+            return Outcome("STOPPED", cause)
         cause = cause_of(error)
         monitor.fail(cause)
         return Outcome("FAILED", cause)
@@ -69,7 +71,8 @@ def run(job: Job, send: Callable[[Row], None], stopped: Callable[[], str]) -> Ou
 
 
 def train_fn(config: dict[str, Any]) -> None:
-    """What a promotion's TorchTrainer runs on every rank; `config` holds the Job, progress file and log file.
+    """What a promotion's TorchTrainer runs on every rank; `config` holds the Job, and the files for progress and
+    log; the run ends, to go on later, when its `stop` file appears.
 
     An error leaves the checkpoints: Ray's failure policy starts the run again from them.
     """
@@ -79,20 +82,29 @@ def train_fn(config: dict[str, Any]) -> None:
     from train_fn.bar import logged
     from train_fn.tracking import close_all
 
-    job, first = config["job"], ranks()[0] == 0
+    job, first, stop = config["job"], ranks()[0] == 0, Path(config["stop"])
     progress = file_progress(Path(config["progress"])) if first else no_progress
     with logged(Path(config["log"])) if first else nullcontext():
         tracking = job.tracking if first else None
-        monitor = Monitor(job.run_id, job.folder, tracking, progress=progress, first=first)
+        monitor = Monitor(
+            job.run_id,
+            job.folder,
+            tracking,
+            stopped=lambda: "INTERRUPTED" if stop.exists() else "",
+            progress=progress,
+            first=first,
+        )
         try:
             with FileLock(job.folder.parent / f".{job.folder.name}.worker") if first else nullcontext():
                 execute(job, monitor, get_device())
+        except StoppedError as stopped:
+            monitor.stop(str(stopped))
         except (InputError, NonFiniteLossError) as error:  # every rank meets it, and would meet it again
             monitor.end("FAILED", cause_of(error))
             if first:
                 write_json(job.folder / "failure.json", {"cause": cause_of(error)})
         except Exception as error:
-            monitor.end("FAILED", cause_of(error))
+            monitor.end("INTERRUPTED" if disk_full(error) else "FAILED", cause_of(error))
             raise
         finally:
             close_all()
@@ -114,13 +126,13 @@ def execute(job: Job, monitor: Monitor, device: torch.device) -> None:
         state = monitor.begin(learner, training, config, _decided(config, base))
         if not state.before and config.eval_before_rows:
             monitor.stage("evaluating before training")
-            state.before = _score_before(job, data, score)
+            state.before = score_before(job, data, score)
             monitor.before(state)
         monitor.stage("training")
         train(learner, training, config, monitor, state)
         monitor.stage("evaluating the best weights")
         checkpoint.restore(learner.parameters, state.best_weights)
-        result = _score_after(job, data, training, state, score)
+        result = score_after(job, data, training, state, score)
         monitor.complete(state, result.metrics, lambda: deliver(job, data, detector, result))
     finally:
         torch.set_num_threads(threads)
@@ -138,27 +150,6 @@ def prepare_device(device: torch.device, memory_fraction: float) -> None:
 def device_name(device: torch.device) -> str:
     """The GPU's name, or cpu."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def _score_before(job: Job, data: TokenizedSet, score: Scorer) -> dict[str, Any]:
-    splits = {"validation": data.validation} | ({"test": data.test} if job.kind == "full" else {})
-    found = {}
-    for name, split in splits.items():
-        rows = scored_rows(name, len(split), left_out_file(job.folder))
-        some = rows[stratified_subset(split.labels[rows], job.train.eval_before_rows, SEED)]
-        found[name] = score(split, some).metrics().model_dump(mode="json")
-    return found
-
-
-def _score_after(
-    job: Job, data: TokenizedSet, training: TrainingData, state: TrainState, score: Scorer
-) -> Result:
-    if job.kind != "full" and np.array_equal(training.final_rows, training.eval_rows):
-        return Result(state.before, Metrics(**state.best_metrics), {})  # of these very rows
-    scores = {"validation": score(data.validation, training.final_rows)}
-    if job.kind == "full":
-        scores["test"] = score(data.test, scored_rows("test", len(data.test), left_out_file(job.folder)))
-    return Result(state.before, scores["validation"].metrics(), scores)
 
 
 def warm_base(source: str, config: TrainConfig, device: torch.device) -> Base:
