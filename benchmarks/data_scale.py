@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from processes import processor_seconds, watched
-from record import RESULTS, write_result
+from record import options_of, write_result
 
 from train_fn.cache import open_set, prepare
 from train_fn.config import DatasetSpec, TrainConfig
@@ -99,14 +99,11 @@ def note(line: str) -> None:
 
 def main() -> None:
     """Measure, print and write the figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument(
         "--scratch", type=Path, help="where the sets are made and removed [a temporary folder]"
     )
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the JSON")
     parser.add_argument("--stage", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.stage:

@@ -5,7 +5,6 @@ a loss of NaN, five with an exception, which costs a worker. A formula stands in
 grows is the search's own. After each trial the driver, the workers and Ray are counted.
 """
 
-import argparse
 import itertools
 import os
 import statistics
@@ -18,7 +17,7 @@ from typing import Any
 
 import psutil
 from ray.tune import Callback
-from record import RESULTS, write_result
+from record import options_of, write_result
 
 from search.machine import ENVIRONMENT
 from search.study import Study
@@ -72,11 +71,8 @@ def held(process: psutil.Process) -> dict[str, float]:
 
 def main() -> int:
     """Search, print and write the figures; 1 when something grew."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--trials", type=int, default=200)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the JSON")
     options = parser.parse_args()
     counter = Counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,6 @@ the training; Ray, Tune, Optuna, ASHA and the record are real. Then a promotion 
 random steps, against the undisturbed one: the same bits in weights and metrics.
 """
 
-import argparse
 import json
 import os
 import random
@@ -19,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from record import RESULTS, write_result
+from record import options_of, write_result
 
 from search.study import Study
 from train_fn.storage import PROJECT, read_json
@@ -34,11 +33,8 @@ RUN = "qwen3-tiny-rows"
 
 def main() -> int:
     """Kill, compare, print and write the figures; 1 when anything differs."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the JSON")
     options = parser.parse_args()
     sys.path.insert(0, TESTS)
     os.environ["PYTHONPATH"] = os.pathsep.join(

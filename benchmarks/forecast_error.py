@@ -5,7 +5,6 @@ forecast before it: several sizes of data and of text, numbers of trials, one an
 confirmation, one and two ranks. About 15 minutes on two cores; beside other work the figures mean nothing.
 """
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from record import RESULTS, write_result
+from record import options_of, write_result
 
 from search.foreseen import FORECAST
 from search.study import Study
@@ -63,11 +62,8 @@ CASES = (
 
 def main() -> int:
     """Run the cases, print and write the figures; 1 when the median error is over the target."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--cases", nargs="+", choices=[case.name for case in CASES], metavar="NAME")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the JSON")
     options = parser.parse_args()
     chosen = [case for case in CASES if not options.cases or case.name in options.cases]
     with tempfile.TemporaryDirectory() as folder:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from qwen3 import FULL, SMALL, linear_weights, write_model
-from record import RESULTS, slug, write_result
+from record import options_of, slug, write_result
 from step_check import check
 from step_speed import measure
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
@@ -70,12 +70,9 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--small", action="store_true", help="small shapes: seconds on a CPU")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the JSON")
     return parser.parse_args()
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from packed_slots import BEGIN, Order, Setting, Slot
-from record import RESULTS, slug, write_result
+from record import options_of, slug, write_result
 
 from search.space import Point
 from train_fn.cli import QUIET
@@ -63,15 +63,12 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--model", default="tiny", help="tiny, or a Transformers folder")
     parser.add_argument("--trials", type=int, default=4)
     parser.add_argument("--steps", type=int, default=20, help="optimiser steps of each trial")
     parser.add_argument("--repeats", type=int, default=10, help="rounds of all ways, after one to warm up")
     parser.add_argument("--set", action="append", default=[], help="key=value, of configs/train.yaml")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the JSON")
     options = parser.parse_args()
     for name, least in (("trials", 2), ("steps", 1), ("repeats", 2)):
         if getattr(options, name) < least:

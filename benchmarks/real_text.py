@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from record import RESULTS, slug, write_result
+from record import options_of, slug, write_result
 
 from train_fn.config import find_dataset
 from train_fn.run_folder import run_name
@@ -55,13 +55,10 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--model", default=os.environ.get("DETECTOR_REAL_MODEL"))
     parser.add_argument("--data", default=os.environ.get("DETECTOR_REAL_DATA"))
     parser.add_argument("--output", type=Path, default=PROJECT / "output" / "real-text" / "output")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the JSON")
     options = parser.parse_args()
     for name in ("model", "data"):
         value = getattr(options, name)

@@ -1,5 +1,6 @@
 """One JSON file a benchmark: its figures, and what they were measured on."""
 
+import argparse
 import datetime
 import os
 import platform
@@ -16,6 +17,15 @@ from train_fn.storage import PROJECT, write_json
 
 RESULTS = PROJECT / "benchmarks" / "results"
 PACKAGES = "torch transformers peft bitsandbytes accelerate ray optuna wandb datasets scikit-learn".split()
+
+
+def options_of(description: str | None, results: str = "the folder for the JSON") -> argparse.ArgumentParser:
+    """What all benchmarks' command lines have: their module's text as help, and --results."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, help=results)
+    return parser
 
 
 def slug(text: str) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from nested_recipe import nested_search, trials_folder
-from record import RESULTS, write_result
+from record import options_of, write_result
 from supervised import Figures, supervised
 
 from search.config import resolve
@@ -79,15 +79,12 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument(
         "--rows", type=int, help="make a set of so many rows, four fifths of them to train on"
     )
     parser.add_argument("--limit", type=float, default=7200, help="seconds after which a search is ended")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the JSON")
     parser.add_argument("--dataset", help=argparse.SUPPRESS)
     parser.add_argument("--nested", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -19,7 +19,7 @@ from typing import Any
 
 from landscapes import FAMILIES, KINDS, make
 from quality_figures import BUDGETS, TRIALS, Scores, draw, summary, told
-from record import RESULTS, write_result
+from record import options_of, write_result
 from tiny_run import config
 from tiny_table import TABLE
 
@@ -52,15 +52,12 @@ class Task:
 
 def main() -> int:
     """Replay, print and write the figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__, "the folder for JSON and plot")
     parser.add_argument("--family", choices=list(FAMILIES), default="reported", help="which landscapes")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--noise", type=float, help="of the noisy landscapes, nats [that of the table]")
     parser.add_argument("--table", type=Path, default=TABLE, help="the table of real runs")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as in search.yaml")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for JSON and plot")
     options = parser.parse_args()
     os.environ.update(
         {**QUIET, "OMP_NUM_THREADS": "1"}

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from record import RESULTS, slug, write_result
+from record import options_of, slug, write_result
 from rounds import LEVEL, Run, measure, rates, ratio
 
 TARGET = {"cpu": 1.5, "cuda": 4.0}  # times the usual recipe's tokens a second
@@ -39,7 +39,7 @@ STEADY = (
 ENVIRONMENT = {"THP_MEM_ALLOC_ENABLE": "1", "OMP_WAIT_POLICY": "PASSIVE", "TRANSFORMERS_VERBOSITY": "error"}
 OURS, RECIPE = "ours", "recipe"
 LARGEST = 3  # costs of a step that are named
-PASSED = ("folder", "device", "max_length", "steps")  # to the process of a side
+PASSED = ("device", "max_length", "steps")  # to the process of a side
 
 
 def main() -> int:
@@ -49,10 +49,7 @@ def main() -> int:
     if options.side:
         run_side(options)
         return 0
-    with tempfile.TemporaryDirectory() as scratch:
-        options.folder = model_folder(options.model, Path(scratch))
-        passed = {key: getattr(options, key) for key in PASSED}
-        rounds = measure(__file__, sides(options), passed, options.repeats)
+    rounds = rounds_of(__file__, sides(options), options, PASSED)
     figures = summary(rounds)
     for name, side in figures["sides"].items():
         print(_line(name, side, figures["ours_against"].get(name)))
@@ -64,9 +61,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument(
         "--model", default="tiny", help="tiny, qwen3 (its shapes, random weights) or a folder"
     )
@@ -79,13 +74,22 @@ def _options() -> argparse.Namespace:
         "--max-length", type=int, default=384, help="tokens at which texts are cut; their mean follows"
     )
     parser.add_argument("--pair", action="store_true", help="ours and the recipe, without what explains")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the JSON")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.repeats < 2:
         parser.error(f"--repeats must be 2 or more, for an interval, but is {options.repeats}")
     return options
+
+
+def rounds_of(
+    script: str, names: Sequence[str], options: argparse.Namespace, passed: Sequence[str]
+) -> list[dict[str, Run]]:
+    """The rounds of a script's sides, each of which is given the `passed` options and the model's folder."""
+    with tempfile.TemporaryDirectory() as scratch:
+        options.folder = model_folder(options.model, Path(scratch))
+        given = {key: getattr(options, key) for key in ("folder", *passed)}
+        return measure(script, names, given, options.repeats)
 
 
 def model_folder(name: str, scratch: Path) -> str:

@@ -5,7 +5,6 @@ one warm worker. From the end of one trial to the end of the next, what is not t
 overhead: drawing it, handing it over, its adapter, head and optimiser, its files, its W&B run, recording it.
 """
 
-import argparse
 import os
 import statistics
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
-from record import RESULTS, write_result
+from record import options_of, write_result
 
 from search.config import resolve
 from search.runner import run_search
@@ -56,11 +55,8 @@ class Clock(Callback):  # type: ignore[misc]
 
 def main() -> int:
     """Search, print and write the figures; 1 when the median is over the target."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--trials", type=int, default=24)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the JSON")
     options = parser.parse_args()
     os.environ.update({**QUIET, "WANDB_MODE": "offline", **os.environ})
     clock = Clock()

@@ -12,14 +12,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from record import RESULTS, slug, write_result
-from rounds import LEVEL, measure, rates, ratio
-from train_step import ENVIRONMENT, model_folder
+from record import options_of, slug, write_result
+from rounds import LEVEL, rates, ratio
+from train_step import ENVIRONMENT, rounds_of
 
 ONE, TWO = "one rank", "two ranks"
 RANKS = {ONE: 1, TWO: 2}
 TARGET = 0.8
-PASSED = ("folder", "max_length", "steps")  # to the process of a side
+PASSED = ("max_length", "steps")  # to the process of a side
 
 
 def main() -> int:
@@ -29,10 +29,7 @@ def main() -> int:
     if options.side:
         run_side(options)
         return 0
-    with tempfile.TemporaryDirectory() as scratch:
-        options.folder = model_folder(options.model, Path(scratch))
-        passed = {key: getattr(options, key) for key in PASSED}
-        rounds = measure(__file__, list(RANKS), passed, options.repeats)
+    rounds = rounds_of(__file__, list(RANKS), options, PASSED)
     faster = ratio(rates(rounds, TWO), rates(rounds, ONE))
     efficiency = {name: value / 2 for name, value in faster.items()}
     exchanged = 4 * rounds[0][TWO]["trained_parameters"]  # bytes: gradients are fp32
@@ -53,14 +50,11 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = options_of(__doc__)
     parser.add_argument("--model", default="tiny", help="tiny, or a Transformers folder")
     parser.add_argument("--steps", type=int, default=2, help="timed optimiser steps, after one more")
     parser.add_argument("--repeats", type=int, default=3, help="rounds, two at least")
     parser.add_argument("--max-length", type=int, default=384, help="tokens at which texts are cut")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the JSON")
     parser.add_argument("--side", choices=RANKS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -27,8 +27,8 @@ from search.study import Study, open_study
 from search.tuner import run_configuration, run_tune, scratch_folder, tune_configuration
 from train_fn.config import DatasetSpec, TrainConfig
 from train_fn.errors import Fault, disk_full, no_space
-from train_fn.room import search_bytes
-from train_fn.storage import Paths, check_room
+from train_fn.room import check_room, search_bytes
+from train_fn.storage import Paths
 
 if TYPE_CHECKING:
     from search.sampler import StudySearch

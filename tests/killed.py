@@ -52,6 +52,14 @@ def ended(process: Process, code: int = 0, seconds: float = 900) -> str:
     return told
 
 
+def failed(process: Process) -> str:
+    """The one error of a command that a fault ended."""
+    told = ended(process, 1)
+    assert "Traceback" not in told
+    assert told.count("error: ") == 1
+    return told.partition("error: ")[2]
+
+
 def signalled(process: Process, number: signal.Signals, times: int) -> tuple[str, float]:
     """What the command said, and how long it took to end, after signals to its whole group."""
     began = time.monotonic()

@@ -22,6 +22,13 @@ class SmallDisk:
     def resize(self, kilobytes: int) -> None:
         self._mount("remount", f"size={kilobytes}k")
 
+    def fill(self) -> Path:
+        """Take what is free with a file, which is returned."""
+        filler = self.folder / "filler"
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, self.free)
+        return filler
+
     def make_read_only(self) -> None:
         self._mount("remount", "ro")
 

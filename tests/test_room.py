@@ -14,8 +14,16 @@ from train_fn.config import TrainConfig
 from train_fn.errors import InputError
 from train_fn.job import Job
 from train_fn.model import attach, load_base
-from train_fn.room import CHECKPOINT_BYTES, CHECKPOINTS, OTHER_BYTES, full_bytes, search_bytes, trained_values
-from train_fn.storage import Paths, check_room
+from train_fn.room import (
+    CHECKPOINT_BYTES,
+    CHECKPOINTS,
+    OTHER_BYTES,
+    check_room,
+    full_bytes,
+    search_bytes,
+    trained_values,
+)
+from train_fn.storage import Paths
 
 
 @pytest.mark.parametrize("modules", [("q_proj", "down_proj"), "all-linear"])

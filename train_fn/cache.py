@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from train_fn.config import LABELS, DatasetSpec, Splits, TrainConfig
 from train_fn.locks import waiting_lock
+from train_fn.room import roomy_folder
 from train_fn.source import Source
-from train_fn.storage import Paths, roomy_folder, write_json
+from train_fn.storage import Paths, write_json
 from train_fn.tokenized import Meta, Split, SplitMeta, TokenizedSet, open_set, whole_meta
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from train_fn.agreement import Agreement, Comparison
 from train_fn.config import SDPA, TrainConfig
 from train_fn.delivered import DeliveredRun
 from train_fn.model import load_base
+from train_fn.room import roomy_folder
 from train_fn.run_folder import RunFolder, Say
-from train_fn.storage import read_json, roomy_folder, write_json
+from train_fn.storage import read_json, write_json
 from train_fn.tokenized import Meta, open_set
 from train_fn.worker import default_device
 

@@ -15,7 +15,7 @@ from train_fn.job import cause_of
 from train_fn.judged import EVALUATION, judge, judged_lines
 from train_fn.lineage import write_lineage
 from train_fn.premium import premium_lines
-from train_fn.room import full_bytes
+from train_fn.room import check_room, full_bytes
 from train_fn.run_folder import (
     RunFolder,
     Say,
@@ -24,7 +24,7 @@ from train_fn.run_folder import (
     settings_of,
     summary,
 )
-from train_fn.storage import Paths, check_room
+from train_fn.storage import Paths
 from train_fn.tracking import JobType, RunInfo, close_all, sync_hint
 from train_fn.tracking_delivery import track_delivery
 from train_fn.worker import Job

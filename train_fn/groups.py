@@ -19,8 +19,9 @@ from pydantic import ValidationError
 
 from train_fn.arrays import read_array
 from train_fn.locks import waiting_lock
+from train_fn.room import roomy_folder
 from train_fn.source import Source
-from train_fn.storage import Paths, read_json, roomy_folder, write_json
+from train_fn.storage import Paths, read_json, write_json
 from train_fn.values import Frozen
 
 if TYPE_CHECKING:

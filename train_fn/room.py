@@ -1,8 +1,16 @@
-"""How many bytes runs will write, known before they start, from the shapes in the model's files; no torch."""
+"""Room on the disk: how many bytes runs will write, known before they start, and a refusal where they do not fit.
 
+From the shapes in the model's files; no torch.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from train_fn.config import TrainConfig
+from train_fn.errors import InputError, disk_full
+from train_fn.storage import atomic_folder
 
 CHECKPOINTS = 3  # at once: those that train_fn.checkpoint keeps, and the one that is being written
 CHECKPOINT_BYTES = 16  # a trained value: itself, Adam's two moments and the best so far, all in fp32
@@ -42,3 +50,36 @@ def full_bytes(model: Path, config: TrainConfig, *, merged: bool) -> int:
     base = sum(file.stat().st_size for file in model.glob("*.safetensors")) if merged else 0
     values = trained_values(model, config)
     return values * (CHECKPOINTS * CHECKPOINT_BYTES + ADAPTER_BYTES) + OTHER_BYTES + base
+
+
+@contextmanager
+def roomy_folder(path: Path, needed: int, content: str) -> Iterator[Path]:
+    """`atomic_folder` for much data, up to `needed` bytes of `content`, by a caller that holds a lock on `path`.
+
+    What a killed process left beside `path` is removed first. Raises InputError when there is not the room.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)  # whose process is gone, or it would hold the lock
+    check_room(path.parent, needed, content)
+    try:
+        with atomic_folder(path) as temporary:
+            yield temporary
+    except OSError as error:
+        if disk_full(error):
+            raise _no_room(path.parent, needed, content, "the disk is full") from error
+        raise
+
+
+def check_room(folder: Path, needed: int, content: str) -> None:
+    """Raises InputError when the disk of `folder` has not `needed` bytes left for `content`."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise _no_room(folder, needed, content, f"only {free:,} are free")
+
+
+def _no_room(folder: Path, needed: int, content: str, found: str) -> InputError:
+    return InputError(
+        f"{folder} must have room for up to {needed:,} bytes of {content}, but {found}; free some "
+        "(`make clean-runs` shows what may go), or pass --output a folder on a larger disk"
+    )

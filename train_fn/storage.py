@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from train_fn.errors import InputError, disk_full
+from train_fn.errors import InputError
 from train_fn.secret import hidden
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -131,39 +131,6 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextmanager
-def roomy_folder(path: Path, needed: int, content: str) -> Iterator[Path]:
-    """`atomic_folder` for much data, up to `needed` bytes of `content`, by a caller that holds a lock on `path`.
-
-    What a killed process left beside `path` is removed first. Raises InputError when there is not the room.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)  # whose process is gone, or it would hold the lock
-    check_room(path.parent, needed, content)
-    try:
-        with atomic_folder(path) as temporary:
-            yield temporary
-    except OSError as error:
-        if disk_full(error):
-            raise _no_room(path.parent, needed, content, "the disk is full") from error
-        raise
-
-
-def check_room(folder: Path, needed: int, content: str) -> None:
-    """Raises InputError when the disk of `folder` has not `needed` bytes left for `content`."""
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise _no_room(folder, needed, content, f"only {free:,} are free")
-
-
-def _no_room(folder: Path, needed: int, content: str, found: str) -> InputError:
-    return InputError(
-        f"{folder} must have room for up to {needed:,} bytes of {content}, but {found}; free some "
-        "(`make clean-runs` shows what may go), or pass --output a folder on a larger disk"
-    )
 
 
 def write_text(path: Path, text: str) -> None:
