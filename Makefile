@@ -31,8 +31,9 @@ sample:
 	$(BIN)/python search/promote.py --best --dataset sample && \
 	echo "make sample took $$(($$(date +%s) - started)) s"
 
+# Two processes, each with whole files, whose tests share what they set up. The slow ones measure, and run alone.
 test: lint
-	$(BIN)/python -m pytest -m "not slow and not fault"
+	$(BIN)/python -m pytest -m "not slow and not fault" -n 2 --dist loadfile
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

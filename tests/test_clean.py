@@ -157,7 +157,10 @@ def test_make_passes_on_what_is_to_go() -> None:
 
     def told(*words: str) -> str:
         command = ["make", "-n", "-o", ".venv/.installed", "clean-runs", *words]
-        return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+        own = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+        return subprocess.run(
+            command, cwd=PROJECT, env=own, capture_output=True, text=True, check=True
+        ).stdout  # as typed, also where `make test` runs this, under which make tells the folders it enters
 
     assert re.search(r"search/clean\.py\s*$", told())
     assert "--yes" not in told("YES=0")
