@@ -39,7 +39,7 @@ test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
 
 test-fault: $(INSTALLED)
-	$(BIN)/python -m pytest -m fault
+	$(BIN)/python -m pytest -m fault -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -50,7 +50,7 @@ class Interrupt:
     def signal(self, name: str) -> None:
         """A signal came: whoever waits for it, a person or a machine about to go, waits for seconds only."""
         self.signalled = True
-        self.request(f"stopped by {name}")
+        self.request(f"{name} came")
 
 
 @contextmanager

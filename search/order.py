@@ -25,6 +25,13 @@ class LearningRate(StrEnum):
     TRANSFER = "transfer"
 
 
+Rate = Annotated[LearningRate, typer.Option(help="keep the trial's, or move it to the longer run")]
+Top = Annotated[int, typer.Option(min=1, help="run so many and the default on fractions, promote the best")]
+Decontaminate = Annotated[
+    bool, typer.Option("--decontaminate", help="score without rows that the search trained on")
+]
+
+
 @dataclass(frozen=True)
 class Order:
     """What is to be promoted and how it is found; the configuration comes beside it."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.order import LearningRate, Order, Overrides
-from train_fn.cli import Json, Price, Quiet, Replace, explained, new_app, run_app
+from search.order import Decontaminate, LearningRate, Order, Overrides, Rate, Top
+from train_fn.cli import Json, KeepCheckpoints, Price, Quiet, Replace, explained, new_app, run_app
 from train_fn.delivery import Delivery, License, NoMerged, Public, PushToHub
 from train_fn.voice import Result, done, say
 
@@ -33,21 +33,16 @@ def promote(
     best: Annotated[bool, typer.Option("--best", help="take the best trial of the best study")] = False,
     study: Annotated[str | None, typer.Option(help="take the best trial of this study")] = None,
     trial: Annotated[int | None, typer.Option(help="with --study: take this trial")] = None,
-    top: Annotated[
-        int, typer.Option(min=1, help="run so many and the default on fractions, promote the best")
-    ] = 1,
-    learning_rate: Annotated[
-        LearningRate, typer.Option(help="keep the trial's, or move it to the longer run")
-    ] = LearningRate.COPY,
+    top: Top = 1,
+    learning_rate: Rate = LearningRate.COPY,
     address: Annotated[str | None, typer.Option(help="of a Ray cluster: auto, HOST:PORT [none]")] = None,
     workers: Annotated[int | None, typer.Option(help="ranks of the run, a GPU each [1]")] = None,
     max_rows: Annotated[int | None, typer.Option(help="train on so many rows [all]")] = None,
     model: Annotated[str | None, typer.Option(help="whose studies to look at [Qwen/Qwen3-0.6B]")] = None,
     output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
     replace: Replace = False,
-    decontaminate: Annotated[
-        bool, typer.Option("--decontaminate", help="score without rows that the search trained on")
-    ] = False,
+    keep_checkpoints: KeepCheckpoints = None,
+    decontaminate: Decontaminate = False,
     no_merged: NoMerged = False,
     license_: License = None,
     push_to_hub: PushToHub = None,
@@ -64,7 +59,12 @@ def promote(
         request = Request(dry_run, price_per_hour)
         delivery = Delivery.checked(no_merged, license_, push_to_hub, public)
         order = Order(study, trial, top, learning_rate, replace, decontaminate, request, delivery)
-        flags = {"address": address, "workers": workers, "max_rows": max_rows}
+        flags = {
+            "address": address,
+            "workers": workers,
+            "max_rows": max_rows,
+            "keep_checkpoints": keep_checkpoints,
+        }
         _promote(dataset, best, order, model, output, set_ or [], flags)
     return spoken.result
 

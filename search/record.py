@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from search.config import SearchConfig
 from search.space import Point
-from train_fn.config import DatasetSpec, TrainConfig
+from train_fn.config import NO_NUMBER, DatasetSpec, TrainConfig
 from train_fn.errors import InputError
 from train_fn.values import Frozen, summed_up
 
@@ -43,7 +43,7 @@ class StudyConfig(Frozen):
         """What must be equal for trials to be comparable; flat, with dotted keys."""
         data = {"dataset": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint}}
         prior = {"prior": self.prior, "prior_top": self.search.prior_top} if self.prior is not None else {}
-        train = self.train.model_dump(mode="json", exclude={"wandb_log_model"})  # decides no number
+        train = self.train.model_dump(mode="json", exclude=NO_NUMBER)
         return dict(_flatten({**data, **train, **self.search.identity, **prior}))
 
     def unlike(self, given: "StudyConfig") -> list[str]:

@@ -94,7 +94,8 @@ CASES = {
     "W&B slow or gone": Case(
         "a W&B server that takes 2 s an answer, and one that never answers",
         2,
-        "the run waits for neither; all rows are on disk, and one line says how to upload them",
+        "the run waits for neither; the slow one has all rows; without one all are on disk, and a line says how "
+        "to upload them",
     ),
     "Hub gone in the middle": Case(
         "a Hub whose connection breaks off in the second file", 1, "one message; the next load is whole"

@@ -1,12 +1,13 @@
 """What a checkpoint holds, and what is read back from a damaged one."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from training import Caller, equal, shorten
+from training import Caller, equal, make_job, shorten
 
 from train_fn.checkpoint import (
     KEEP,
@@ -18,6 +19,7 @@ from train_fn.checkpoint import (
     restore_optimizer,
     save,
 )
+from train_fn.job import Kind
 from train_fn.state import TrainState
 from train_fn.worker import Job
 
@@ -46,6 +48,31 @@ def test_the_last_checkpoints_are_kept_and_hold_safetensors_and_json_only(stoppe
     assert [path.name for path in sorted(stopped.iterdir())] == ["step-000000006", "step-000000007"]
     assert KEEP == 2
     assert {path.suffix for path in stopped.rglob("*") if path.is_file()} == {".safetensors", ".json"}
+
+
+def test_a_run_that_goes_back_behind_damaged_checkpoints_keeps_those_it_writes(
+    stopped: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(stopped, tmp_path / "checkpoints")
+    saved = load(folder)
+    for path in folder.glob("*/position.json"):
+        empty(path)
+    assert load(folder) is None
+    for step in (2, 4):
+        position = saved.position.model_copy(update={"step": step})
+        save(folder, dataclasses.replace(saved, position=position))
+        assert load(folder).position.step == step
+
+
+@pytest.mark.parametrize(("kind", "asked", "kept"), [("full", 3, 3), ("full", 0, 0), ("trial", 3, 0)])
+def test_a_full_run_that_is_complete_keeps_the_newest_checkpoints_that_are_asked_for(
+    tmp_path: Path, small_model: Path, tokens: Path, kind: Kind, asked: int, kept: int
+) -> None:
+    changes = {"keep_checkpoints": asked, "checkpoint_minutes": 1e-6}  # a checkpoint a step
+    job = make_job(tmp_path / "run", small_model, tokens, kind=kind, **changes)
+    assert Caller().run(job) == "COMPLETE"
+    found = sorted(path.name for path in (job.folder / "checkpoints").glob("*"))
+    assert found == [f"step-{step:09d}" for step in (6, 7, 8)][3 - kept :]
 
 
 def test_another_models_checkpoint_is_refused(new_job: Maker, stopped: Path) -> None:

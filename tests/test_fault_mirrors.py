@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import pytest
 from faults import fault
 from hub import Hub, env
 from hub_client import NAME, load, loaded, rows
@@ -14,26 +13,37 @@ from wandb_files import read_runs
 from wandb_server import serve
 
 TIMED = """
+wandb_run.INIT_SECONDS = 10.0  # five answers of the slow server
 began = time.monotonic()
 tracker = open_tracker(info(folder))
 for step in range(50):
     tracker.log({"train_loss": 1.0}, step)
-tracker.finish("COMPLETE", {"seconds": 1.5}, None)
+tracker.finish("COMPLETE", {"seconds": 1.5})
 print(time.monotonic() - began)
 """
 
 
 @fault("W&B slow or gone")
-@pytest.mark.parametrize("server", ["slow", "silent"])
-def test_a_server_that_is_slow_or_silent_costs_a_run_no_second(tmp_path: Path, server: str) -> None:
-    with serve(seconds=2.0) as slow, socket.create_server(("127.0.0.1", 0)) as silent:
-        url = slow.url if server == "slow" else f"http://127.0.0.1:{silent.getsockname()[1]}"
+def test_a_server_that_is_slow_costs_a_run_no_second_and_has_all_of_it(tmp_path: Path) -> None:
+    with serve(seconds=2.0) as slow:
+        process = child(TIMED + "close_all()", tmp_path, WANDB_BASE_URL=slow.url, WANDB_API_KEY=KEY)
+        out, err = process.communicate(timeout=300)
+    assert float(out) < 1.0
+    assert err == ""
+    assert {run: len(rows) for run, rows in slow.history.items()} == {"study-0": 50}
+    assert slow.exit_codes == {"study-0": 0}
+
+
+@fault("W&B slow or gone")
+def test_a_server_that_never_answers_costs_a_run_no_second_and_no_row(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         process = child(TIMED + "close_all()", tmp_path, WANDB_BASE_URL=url, WANDB_API_KEY=KEY)
         out, err = process.communicate(timeout=300)
     assert float(out) < 1.0
+    assert err.count("upload them with") == err.count("\n") == 1
     (run,) = read_runs(tmp_path / "logs")
     assert (len(run.history), run.exit_code) == (50, 0)
-    assert (err.count("\n") == 1) == (server == "silent")
 
 
 @fault("Hub gone in the middle")

@@ -34,7 +34,7 @@ def test_a_search_stopped_by_signals_and_without_its_raylet_ends_as_it_should(
         process = search(data, output)
         wait_until(process, lambda before=before: step_of(first) > before)  # a trial trains, and goes on
         told, took[number.name, times] = signalled(process, number, times)
-        assert f"stopped  stopped by {number.name}; nothing is lost" in told
+        assert f"stopped  {number.name} came; nothing is lost" in told
         assert re.search(r"next     python \S*tune.py --dataset", told)
         assert "Traceback" not in told
         assert not (study / ".stop").exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from train_fn.errors import InputError
-from train_fn.run_folder import RunFolder
+from train_fn.run_folder import REPLACING, RunFolder
 from train_fn.storage import write_json
 
 SETTINGS = {"trial_id": "s-0003", "train": {"learning_rate": 1e-4, "seed": 1}}
@@ -40,6 +40,18 @@ def test_a_finished_run_is_kept_or_replaced_as_asked(run: RunFolder) -> None:
     assert not run.goes_on(SETTINGS, replace=True)
     run.claim(SETTINGS, replace=True)
     assert not left(run)
+
+
+def test_a_run_that_replaced_one_and_was_killed_before_its_delivery_is_not_replaced_by_the_same_command(
+    run: RunFolder,
+) -> None:
+    (run.folder / "result.json").write_text("{}")
+    run.claim(SETTINGS, replace=True)
+    assert not run.finished
+    (run.folder / "result.json").write_text("{}")
+    assert run.goes_on(SETTINGS, replace=True)
+    (run.folder / REPLACING).unlink()  # as `finish` does when all is delivered
+    assert not run.goes_on(SETTINGS, replace=True)
 
 
 def test_a_run_of_other_settings_is_refused_or_replaced_as_asked(run: RunFolder) -> None:

@@ -53,6 +53,7 @@ def test_values_keys_and_what_stands_in_a_url_are_hidden(planted: str) -> None:
     )
     harmless = "https://host/a@b, me@host, Qwen/Qwen3-0.6B@main, s3://bucket/key, hf_short"
     assert hidden(harmless) == harmless
+    assert hidden("https://user:p@ss@host/a") == f"https://{HIDDEN}@host/a"
 
 
 def test_a_short_value_is_a_word_of_any_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -165,6 +166,36 @@ def test_a_quote_that_never_ends_is_named_by_its_line(
     (tmp_path / "a.csv").write_text('text\na\n"b\n' + "c\n" * 100)
     with pytest.raises(InputError, match=r"must be csv, but line .*mend its quotes"):
         list(read_rows(tmp_path / "a.csv", Columns()))
+
+
+def test_a_quote_that_is_open_at_the_end_has_swallowed_rows(tmp_path: Path) -> None:
+    file = tmp_path / "texts.csv"
+    file.write_text('id,text\n1,"an open quote\n2,second\n3,third\n')
+    with pytest.raises(
+        InputError, match=r"must be csv, but line 5: a quote is open at the end; mend its quotes"
+    ):
+        list(read_rows(file, Columns()))
+
+
+def test_each_line_of_jsonl_has_its_own_domain(tmp_path: Path) -> None:
+    file = tmp_path / "texts.jsonl"
+    file.write_text('{"text": "a"}\n{"text": "b", "domain": "news"}\n{"text": "c", "domain_name": "books"}\n')
+    assert [row.domain for row in read_rows(file, Columns())] == [None, "news", "books"]
+
+
+@pytest.mark.parametrize("damage", ["bytes", "twice"])
+def test_a_parquet_file_of_broken_strings_or_equal_names_is_an_input_error(
+    tmp_path: Path, damage: str
+) -> None:
+    buffers = [None, pa.py_buffer(np.array([0, 2, 4], np.int32)), pa.py_buffer(b"ok\xff\xfe")]
+    texts = pa.Array.from_buffers(pa.string(), 2, buffers)
+    if damage == "twice":
+        table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    else:
+        table = pa.table({"text": texts})
+    pq.write_table(table, tmp_path / "texts.parquet")
+    with pytest.raises(InputError, match="must be parquet, as its ending says"):
+        list(read_rows(tmp_path / "texts.parquet", Columns()))
 
 
 def test_damage_in_the_middle_of_a_parquet_file_is_an_input_error(tmp_path: Path) -> None:

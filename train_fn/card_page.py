@@ -132,16 +132,17 @@ line has runs that differ in the configuration alone.
 {% if thresholds %}
 ## Thresholds
 
-Chosen on the human texts of validation, so that at most so many are called AI_Generated:
+Chosen on the human texts of validation, so that at most so many are called AI_Generated.
 
-| false positives | from a score of | or a calibrated one of | human texts called AI_Generated |
-| --- | ---: | ---: | --- |
+| false positives | from a difference of logits of | a score of | a calibrated one of | human texts called so |
+| --- | ---: | ---: | ---: | --- |
 {% for key, point in thresholds.global.items() %}
-| {{ key.removeprefix("fpr_") }} % | {{ chance(point.margin) | number(6) }} \
+| {{ key.removeprefix("fpr_") }} % | {{ point.margin | number }} | {{ chance(point.margin) | number(6) }} \
 | {{ point.probability | number(6) }} \
 | {{ point.why or "%d of %d" | format(point.false_positives, point.human_texts) }} |
 {% endfor %}
 
+The difference, AI_Generated less Human_Written, tells apart what scores near 0 or 1 do not.
 A calibrated probability is the sigmoid of the difference of the logits over {{ "%.3f" % thresholds.temperature }}\
 {{ " (" ~ evaluation.temperature.why ~ ")" if evaluation and evaluation.temperature.why }}.
 `thresholds.json` has those of {{ thresholds.domains | length }} domains too, where there are texts enough for one.

@@ -114,17 +114,25 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, names: Iterable[str], te
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def save(folder: Path, saved: Checkpoint) -> Path:
-    """Write one checkpoint under `folder`, whole, then remove those before the last KEEP; returns its folder."""
+def save(folder: Path, saved: Checkpoint, keep: int = KEEP) -> Path:
+    """Write one checkpoint under `folder`, whole, then remove all but the newest `keep` up to it; returns it."""
     path = folder / f"step-{saved.position.step:09d}"
     with atomic_folder(path) as temporary:
         save_file(saved.weights, temporary / WEIGHTS)
         save_file(saved.optimizer, temporary / OPTIMIZER)
         save_file(saved.best, temporary / BEST)
         write_json(temporary / "position.json", saved.position.model_dump(mode="json"))
-    for old in _folders(folder)[:-KEEP]:
-        shutil.rmtree(old, ignore_errors=True)
+    found = _folders(folder)
+    for later in found[found.index(path) + 1 :]:  # damaged, or `load` had not passed them over
+        shutil.rmtree(later, ignore_errors=True)
+    thin(folder, keep)
     return path
+
+
+def thin(folder: Path, keep: int) -> None:
+    """Remove all checkpoints under `folder` but the newest `keep`."""
+    for old in _folders(folder)[: -keep or None]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def load(folder: Path) -> Checkpoint | None:

@@ -23,6 +23,9 @@ Json = Annotated[
 Replace = Annotated[
     bool, typer.Option("--replace", help="discard a run there that is finished or has other settings")
 ]
+KeepCheckpoints = Annotated[
+    int | None, typer.Option(help="when the run is complete, so many of its newest stay [0]")
+]
 Price = Annotated[float | None, typer.Option(help="of a GPU, or of a machine without one: say the cost")]
 
 QUIET = {

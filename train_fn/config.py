@@ -59,6 +59,9 @@ class DatasetSpec(Settings):
         return self.hub_id is None and self.path is None
 
 
+NO_NUMBER = {"keep_checkpoints", "wandb_log_model"}  # settings of a run that decide none of its numbers
+
+
 class TrainConfig(Settings):
     """One training run. The reasons for the values stand in configs/train.yaml."""
 
@@ -91,6 +94,7 @@ class TrainConfig(Settings):
     eval_before_rows: int = Field(default=1000, ge=0, lt=2**31)
     patience: int = Field(default=4, ge=1, lt=2**31)
     checkpoint_minutes: float = Field(default=15.0, gt=0)
+    keep_checkpoints: int = Field(default=0, ge=0, le=1000)
     wandb_log_model: Literal["best", "all", "none"] = "best"
     seed: int = Field(default=42, ge=0, lt=2**31)
 

@@ -61,11 +61,11 @@ def _full_runs(run: "RunFolder", lineage: Mapping[str, Any], test: Mapping[str, 
         there = file.parent
         try:
             settings = read_yaml(file) if (there / "result.json").exists() else {}
-        except InputError:  # another run's damage is not this one's
+            theirs = read_json(there / "metrics.json").get("test") if settings else None
+        except (InputError, OSError):  # another run's damage, or its end meanwhile, is not this one's
             continue
         if (settings.get("dataset"), settings.get("train")) != (mine["dataset"], wanted):
             continue
-        theirs = read_json(there / "metrics.json").get("test")
         if theirs and theirs["rows"] == test["rows"]:
             found.append(
                 Beside(

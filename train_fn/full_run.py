@@ -17,6 +17,7 @@ from train_fn.lineage import write_lineage
 from train_fn.premium import premium_lines
 from train_fn.room import check_room, full_bytes
 from train_fn.run_folder import (
+    REPLACING,
     RunFolder,
     Say,
     add_baseline,
@@ -88,6 +89,7 @@ def execute_here(job: Job, run: RunFolder) -> None:
             job.tracking,
             stopped=lambda: "INTERRUPTED" if stops else "",
             progress=bar.tell,
+            keep=job.kept_checkpoints,
         )
         try:
             execute(job, monitor, default_device())
@@ -134,4 +136,5 @@ def finish(
     track_delivery(run, config, inputs.data, paths)
     hint = sync_hint(run.logs)
     lines = [*summary(run), *beside, *judged_lines(run.folder), *delivered, *premium_lines(run, paths)]
+    (run.folder / REPLACING).unlink(missing_ok=True)
     return [*lines, *([f"W&B      the run is offline; upload it with: {hint}"] if hint else [])]

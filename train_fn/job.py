@@ -29,6 +29,11 @@ class Job:
     kind: Kind
     memory_fraction: float = 1.0
 
+    @property
+    def kept_checkpoints(self) -> int:
+        """How many stay when the run is complete; of runs that only tell which configuration is best, none."""
+        return self.train.keep_checkpoints if self.kind == "full" else 0
+
 
 @dataclass(frozen=True)
 class Outcome:

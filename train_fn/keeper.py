@@ -1,4 +1,7 @@
-"""A run's checkpoints as the run goes: the last one put back at its start, new ones written by the first rank."""
+"""A run's checkpoints as the run goes: the last one put back at its start, new ones written by the first rank.
+
+Of a run that is complete, `keep` stay.
+"""
 
 import json
 import shutil
@@ -17,8 +20,8 @@ from train_fn.storage import write_text
 class Keeper:
     """What stands in a run's folder for it to go on from; nothing is written before `restore`."""
 
-    def __init__(self, folder: Path, *, first: bool) -> None:
-        self._folder, self._first = folder, first
+    def __init__(self, folder: Path, *, first: bool, keep: int) -> None:
+        self._folder, self._first, self._keep = folder, first, keep
         self._learner: Learner | None = None
         self._decided: dict[str, Any] = {}
         self._step, self._at = 0, time.monotonic()
@@ -57,7 +60,7 @@ class Keeper:
             checkpoint.optimizer_tensors(self._learner.optimizer, self._learner.parameters),
             state.best_weights,
         )
-        folder = checkpoint.save(self._folder / "checkpoints", found)
+        folder = checkpoint.save(self._folder / "checkpoints", found, max(checkpoint.KEEP, self._keep))
         write_text(self._folder / "curve.jsonl", "".join(json.dumps(row) + "\n" for row in state.curve))
         return folder
 
@@ -66,6 +69,13 @@ class Keeper:
         last whole step."""
         if state.step > self._step:
             self.save(state)
+
+    def complete(self) -> None:
+        """The run has its results: what remains is what somebody wants."""
+        if self._keep:
+            checkpoint.thin(self._folder / "checkpoints", self._keep)
+        else:
+            self.drop()
 
     def drop(self) -> None:
         """The run will never go on."""

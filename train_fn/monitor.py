@@ -43,11 +43,12 @@ class Monitor:
         stopped: Callable[[], str] = lambda: "",
         progress: Progress = no_progress,
         first: bool = True,
+        keep: int = 0,
     ) -> None:
         self._id, self._folder, self._first = run_id, folder, first
         self._send, self._stopped, self._progress = send, stopped, progress
         self._tracked = TrackedRun(tracking)
-        self._keeper = Keeper(folder, first=first)
+        self._keeper = Keeper(folder, first=first, keep=keep)
         self._stage = ""
         self._state = TrainState()
         self.cause = ""
@@ -141,7 +142,7 @@ class Monitor:
         deliver()
         write_json(self._folder / "facts.json", {**self._facts, **self._decided})
         write_json(self._folder / "result.json", row)
-        self._keeper.drop()
+        self._keeper.complete()
         self._tracked.complete(state.step, {**row, **self._decided}, metrics)
         self._send(row)
 

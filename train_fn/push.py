@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from train_fn.errors import InputError
+from train_fn.secret import hidden
 
 if TYPE_CHECKING:
     from train_fn.config import DatasetSpec
@@ -68,8 +69,8 @@ class Push:
         try:
             url = self._upload(run, spec, merged=merged)
         except Exception as error:  # of the Hub, the network or the disk: each has many
-            found = " ".join(str(error).split())[:300]
-            again = shlex.join(["python", *sys.argv])
+            found = hidden(" ".join(str(error).split()))[:300]
+            again = shlex.join(["python", *(word for word in sys.argv if word != "--replace")])
             return [f"warning  not pushed to {self.name}: {found}; the run is whole, push it with: {again}"]
         return [f"hub      {url} ({'public' if self.public else 'private'})"]
 

@@ -12,7 +12,7 @@ from train_fn.config import TrainConfig
 from train_fn.errors import InputError, disk_full
 from train_fn.storage import atomic_folder
 
-CHECKPOINTS = 3  # at once: those that train_fn.checkpoint keeps, and the one that is being written
+CHECKPOINTS = 3  # at once, of a run that keeps none: two, should one be damaged, and the one being written
 CHECKPOINT_BYTES = 16  # a trained value: itself, Adam's two moments and the best so far, all in fp32
 ADAPTER_BYTES = 4
 OTHER_BYTES = 2**24  # a run's curve, metrics, predictions and logs
@@ -49,7 +49,8 @@ def full_bytes(model: Path, config: TrainConfig, *, merged: bool) -> int:
     """Of a full run; `merged` has every weight of the base, in two bytes as the base's own files do."""
     base = sum(file.stat().st_size for file in model.glob("*.safetensors")) if merged else 0
     values = trained_values(model, config)
-    return values * (CHECKPOINTS * CHECKPOINT_BYTES + ADAPTER_BYTES) + OTHER_BYTES + base
+    checkpoints = max(CHECKPOINTS, config.keep_checkpoints + 1)
+    return values * (checkpoints * CHECKPOINT_BYTES + ADAPTER_BYTES) + OTHER_BYTES + base
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from train_fn.baseline import MAX_ROWS, tfidf_baseline
-from train_fn.config import DatasetSpec, Splits, TrainConfig
+from train_fn.config import NO_NUMBER, DatasetSpec, Splits, TrainConfig
 from train_fn.errors import InputError
 from train_fn.locks import only_one
 from train_fn.source import Source
@@ -21,6 +21,7 @@ from train_fn.tokenized import Meta
 from train_fn.values import read_yaml
 
 Say = Callable[[str], None]
+REPLACING = ".replacing"  # while a command with --replace is not through: what it has trained is its own
 
 
 def run_name(model: str, spec: DatasetSpec, splits: Splits) -> str:
@@ -65,13 +66,15 @@ class RunFolder:
     def goes_on(self, settings: Mapping[str, Any], *, replace: bool, undecided: Collection[str] = ()) -> bool:
         """Whether what stands in the folder is this run; else it is empty, or to be replaced.
 
-        A run that was begun with --replace and killed goes on with the same command, so an unfinished run of equal
-        settings is never replaced. The run itself finds the `undecided` of its training's settings.
+        A run that was begun with --replace and killed goes on with the same command: one of equal settings that is
+        unfinished, or finished and not delivered yet, is never replaced. The run itself finds the `undecided` of
+        its training's settings.
 
         Raises InputError when the folder holds a run of other settings.
         """
         file = self.folder / "config.yaml"
-        if not file.exists() or (replace and self.finished):
+        another = self.finished and not (self.folder / REPLACING).exists()
+        if not file.exists() or (replace and another):
             return False
         try:
             there = read_yaml(file)
@@ -96,6 +99,8 @@ class RunFolder:
         elif replace:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
+        if replace:
+            (self.folder / REPLACING).touch()
         self.logs.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "run_id").exists():
             write_text(self.folder / "run_id", f"{self.name}-{uuid.uuid4().hex[:8]}")
@@ -133,7 +138,7 @@ def _as_found(
 
 def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings without those that decide no number."""
-    return {**settings, "promotion": None, "train": {**settings.get("train", {}), "wandb_log_model": None}}
+    return {**settings, "promotion": None, "train": {**settings.get("train", {}), **dict.fromkeys(NO_NUMBER)}}
 
 
 def _differences(there: Any, given: Any, key: str = "") -> list[str]:

@@ -13,7 +13,7 @@ VARIABLES = (
 )  # fmt: skip
 SHORTEST = 16  # characters; a shorter value may be a word of any text
 HIDDEN = "[hidden]"
-SHAPES = re.compile(r"(?<=://)[^/\s\"'@]+(?=@)|\bhf_[A-Za-z0-9]{30,}|\bwandb_v1_\w{30,}")
+SHAPES = re.compile(r"(?<=://)[^/\s\"']+(?=@)|\bhf_[A-Za-z0-9]{30,}|\bwandb_v1_\w{30,}")
 
 
 def hidden(text: str) -> str:

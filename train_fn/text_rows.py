@@ -19,6 +19,7 @@ LONGEST = 5_000_000  # characters of one text, a long book; its windows take som
 LONGEST_LINE = 1 << 26  # bytes: such a text in JSON, most of it escaped
 DOMAINS = ("domain_name", "domain")  # as the training data call it
 PARQUET_ROWS = 256  # a batch
+END = "\0end"  # a last line of our own: where a quote of a csv is open, it is no row by itself
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class TextRow:
 
     @classmethod
     def of(cls, values: dict[str, Any], columns: "Columns", share: float) -> "TextRow":
-        text, domain = values.get(columns.text), values.get(columns.domain or "")
+        named = columns.domain or next((name for name in DOMAINS if name in values), "")
+        text, domain = values.get(columns.text), values.get(named)
         domain = str(domain) if domain else None
         if isinstance(text, str):
             return cls(text, domain, share=share)
@@ -115,7 +117,7 @@ def _txt(path: Path, columns: Columns) -> Iterator[TextRow]:
 
 
 def _jsonl(path: Path, columns: Columns) -> Iterator[TextRow]:
-    size, known = path.stat().st_size, None
+    size, first = path.stat().st_size, True
     with path.open("rb") as file:
         while line := file.readline(LONGEST_LINE):
             whole = end = line.endswith(b"\n") or len(line) < LONGEST_LINE
@@ -125,15 +127,16 @@ def _jsonl(path: Path, columns: Columns) -> Iterator[TextRow]:
             if not line.strip():
                 continue
             values = _object(line) if whole else None
-            if known is None:
+            if first:
                 if values is None:
                     raise InputError(
                         f"{path} must hold a JSON object a line, as its ending says, but line 1 is none"
                     )
-                known = columns.among(values, path)
+                columns.among(values, path)
+                first = False
             share = file.tell() / size
             bad = TextRow(None, None, "the line is not a JSON object", share)
-            yield bad if values is None else TextRow.of(values, known, share)
+            yield bad if values is None else TextRow.of(values, columns, share)  # lines may differ in keys
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
@@ -149,13 +152,18 @@ def _csv(path: Path, columns: Columns) -> Iterator[TextRow]:
     size = path.stat().st_size
     # Bytes that are not UTF-8 become lone surrogates: an error of their row, not of the file.
     with path.open("rb") as file:
-        reader = csv.reader(TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline=""))
+        lines = TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
+        reader = csv.reader(chain(lines, (END,)))
         try:
-            header = next(reader, [])
+            header = [name for name in next(reader) if name != END]
             if any("\0" in name for name in header):
                 raise InputError(f"{path} must be csv, as its ending says, but holds binary data")
             known = columns.among(header, path)
             for cells in filter(None, reader):
+                if cells == [END]:
+                    return
+                if cells[-1].endswith(END):
+                    raise csv.Error("a quote is open at the end")
                 share = file.tell() / size
                 if len(cells) == len(header):
                     yield TextRow.of(dict(zip(header, cells, strict=True)), known, share)
@@ -187,6 +195,6 @@ def _parquet(path: Path, columns: Columns) -> Iterator[TextRow]:
                 for values in batch.to_pylist():
                     done += 1
                     yield TextRow.of(values, known, done / file.metadata.num_rows)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, OSError, KeyError, UnicodeDecodeError) as error:
         found = " ".join(str(error).split())[:200]
         raise InputError(f"{path} must be parquet, as its ending says, but at row {done}: {found}") from error

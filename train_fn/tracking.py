@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from train_fn.secret import hidden
 from train_fn.tracking_charts import Shown
 
 JobType = Literal["trial", "rung", "promotion", "train", "delivery", "study"]
@@ -139,7 +140,7 @@ def say(message: str) -> None:
     """Warn, once a process."""
     if message not in _said:
         _said.add(message)
-        _log.warning(message)
+        _log.warning(hidden(message))
 
 
 def guarded(call: Callable[[], object]) -> None:

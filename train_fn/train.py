@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from train_fn.cli import Json, Quiet, Replace, explained, new_app, run_app
+from train_fn.cli import Json, KeepCheckpoints, Quiet, Replace, explained, new_app, run_app
 from train_fn.delivery import Delivery, License, NoMerged, Public, PushToHub
 from train_fn.voice import Result, done, say
 
@@ -25,6 +25,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="of the training [42]")] = None,
     output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
     replace: Replace = False,
+    keep_checkpoints: KeepCheckpoints = None,
     no_merged: NoMerged = False,
     license_: License = None,
     push_to_hub: PushToHub = None,
@@ -35,7 +36,7 @@ def train(
     quiet: Quiet = False,
     json_: Json = False,
 ) -> Result:
-    flags = {"max_rows": max_rows, "model": model, "seed": seed}
+    flags = {"max_rows": max_rows, "model": model, "seed": seed, "keep_checkpoints": keep_checkpoints}
     with explained(quiet, json_) as spoken:
         given = {key: value for key, value in flags.items() if value is not None}
         delivery = Delivery.checked(no_merged, license_, push_to_hub, public)

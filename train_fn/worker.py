@@ -47,7 +47,9 @@ def default_device() -> torch.device:
 
 def run(job: Job, send: Callable[[Row], None], stopped: Callable[[], str]) -> Outcome:
     """Run a trial in this process; `send` gets its rows, the last one with `done`, whatever happens."""
-    monitor = Monitor(job.run_id, job.folder, job.tracking, send=send, stopped=stopped)
+    monitor = Monitor(
+        job.run_id, job.folder, job.tracking, send=send, stopped=stopped, keep=job.kept_checkpoints
+    )
     try:
         if ended := monitor.tell_again():
             return ended
@@ -93,6 +95,7 @@ def train_fn(config: dict[str, Any]) -> None:
             stopped=lambda: "INTERRUPTED" if stop.exists() else "",
             progress=progress,
             first=first,
+            keep=job.kept_checkpoints,
         )
         try:
             with FileLock(job.folder.parent / f".{job.folder.name}.worker") if first else nullcontext():
