@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from search.choice import Choice
     from search.foresee import Request
     from train_fn.delivery import Delivery
 
@@ -44,6 +45,17 @@ class Order:
     decontaminate: bool
     request: "Request"
     delivery: "Delivery"
+    storage: str | None
+
+    def told(self, choice: "Choice") -> str:
+        """Lines that say what is promoted, and why."""
+        if self.top > 1:
+            found = f"the best of {self.top} trials of {choice.study.name} and the default"
+            return f"promotes {found}: {choice.reason}"
+        return (
+            f"promotes {choice.trial.trial_id}: {choice.reason}\n"
+            f"         {choice.trial.params.model_dump_json()}, everything else as in that study"
+        )
 
     def check(self, best: bool, given: Mapping[str, Any]) -> None:
         """Raises InputError when the parts contradict each other or `given`, the overrides of the settings."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search.order import Decontaminate, LearningRate, Order, Overrides, Rate, Top
-from train_fn.cli import Json, KeepCheckpoints, Price, Quiet, Replace, explained, new_app, run_app
+from train_fn.cli import Json, KeepCheckpoints, Price, Quiet, Replace, Storage, explained, new_app, run_app
 from train_fn.delivery import Delivery, License, NoMerged, Public, PushToHub
 from train_fn.voice import Result, done, say
 
@@ -40,6 +40,7 @@ def promote(
     max_rows: Annotated[int | None, typer.Option(help="train on so many rows [all]")] = None,
     model: Annotated[str | None, typer.Option(help="whose studies to look at [Qwen/Qwen3-0.6B]")] = None,
     output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
+    storage: Storage = None,
     replace: Replace = False,
     keep_checkpoints: KeepCheckpoints = None,
     decontaminate: Decontaminate = False,
@@ -58,13 +59,9 @@ def promote(
 
         request = Request(dry_run, price_per_hour)
         delivery = Delivery.checked(no_merged, license_, push_to_hub, public)
-        order = Order(study, trial, top, learning_rate, replace, decontaminate, request, delivery)
-        flags = {
-            "address": address,
-            "workers": workers,
-            "max_rows": max_rows,
-            "keep_checkpoints": keep_checkpoints,
-        }
+        order = Order(study, trial, top, learning_rate, replace, decontaminate, request, delivery, storage)
+        flags = {"address": address, "workers": workers, "max_rows": max_rows}
+        flags["keep_checkpoints"] = keep_checkpoints
         _promote(dataset, best, order, model, output, set_ or [], flags)
     return spoken.result
 
@@ -80,6 +77,7 @@ def _promote(
 ) -> None:
     from search.choice import find_best
     from search.promotion import resolve_promotion
+    from search.store import stored
     from train_fn.config import absolute_model, find_dataset, resolve_train
     from train_fn.run_folder import RunFolder, run_name
     from train_fn.storage import Paths
@@ -89,19 +87,18 @@ def _promote(
     order.check(best, given)
     spec, paths = find_dataset(dataset), Paths.of(output)
     wanted = absolute_model(model) if model else resolve_train(spec, {}).model
-    choice = find_best(paths, wanted, spec, order.study, order.trial)
-    config, promotion = resolve_promotion(choice, spec, given, flags)
-    if order.top == 1:
-        say(f"promotes {choice.trial.trial_id}: {choice.reason}")
-        say(f"         {choice.trial.params.model_dump_json()}, everything else as in that study")
-    else:
-        say(
-            f"promotes the best of {order.top} trials of {choice.study.name} and the default: {choice.reason}"
-        )
-
-    folder = RunFolder.of(paths, run_name(config.model, spec, config.splits))
-    with folder.locked():
-        _run(choice, spec, config, promotion, paths, order, folder)
+    with stored(order.storage, paths, say) as store:
+        if store:
+            store.fetch_studies()
+        choice = find_best(paths, wanted, spec, order.study, order.trial)
+        config, promotion = resolve_promotion(choice, spec, given, flags)
+        say(order.told(choice))
+        folder = RunFolder.of(paths, run_name(config.model, spec, config.splits))
+        with folder.locked():
+            if store and not order.request.dry_run:
+                store.fetch(folder.folder)
+                store.keep(folder.folder)
+            _run(choice, spec, config, promotion, paths, order, folder)
     following = shlex.join(["python", "train_fn/predict.py", "--run", str(folder.folder), "TEXT"])
     done({**folder.told(), "next": following}, f"files    {folder.folder}")
     say(f"next     {following}")

@@ -23,6 +23,7 @@ from search.prior import find_prior, keep_prior, may_go_on, prior_of
 from search.record import DataInfo, StudyConfig
 from search.shelter import DIED
 from search.space import check_space
+from search.store import Store
 from search.study import Study, open_study
 from search.tuner import run_configuration, run_tune, scratch_folder, tune_configuration
 from train_fn.config import DatasetSpec, TrainConfig
@@ -59,20 +60,25 @@ def run_search(
     watch: Watch,
     prior: str | None = None,
     foresee: Foresee = unforeseen,
+    store: Store | None = None,
 ) -> Outcome:
     """Search from the data to the winner. `name` is the study's, None for one made of the settings; `prior` is
     the study, or the data set of the study, that informs a new one; `foresee` is asked before anything is
-    started, and may set the number of trials.
+    started, and may set the number of trials; `store` keeps a copy.
 
     Raises InputError, and OSError when the record cannot be written.
     """
     study, config, inputs = _planned(spec, train, search, paths, name, prior, say)
+    if store:
+        store.fetch(study.folder)
     begun_with = prior_of(study, config, paths)
     say(f"study    {study.name}: {study.folder}")
     study.check_config(config)
     study.unfinished(), study.reruns()  # a damaged record is told before anything is written
     config, foreseen = foresee(study, config, inputs)
     with study.locked():
+        if store:
+            store.keep(study.folder)
         study.adopt_config(config)
         if begun_with:
             say(keep_prior(study, begun_with))

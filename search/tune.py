@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from train_fn.cli import Json, Price, Quiet, explained, new_app, run_app, same_command
+from train_fn.cli import Json, Price, Quiet, Storage, explained, new_app, run_app, same_command
 from train_fn.voice import Result, done, say
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from train_fn.config import DatasetSpec
 
 app = new_app()
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="override configs/train.yaml or search.yaml"),
+]
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Order:
     prior: str | None
     study: str | None
     output: Path | None
+    storage: str | None
     dry_run: bool
     price_per_hour: float | None
 
@@ -53,10 +58,8 @@ def tune(
     model: Annotated[str | None, typer.Option(help="a Hub name or a folder [Qwen/Qwen3-0.6B]")] = None,
     seed: Annotated[int | None, typer.Option(help="of the sampler and the training [42]")] = None,
     output: Annotated[Path | None, typer.Option(help="the folder for everything written [output]")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="override configs/train.yaml or search.yaml"),
-    ] = None,
+    storage: Storage = None,
+    set_: Overrides = None,
     quiet: Quiet = False,
     json_: Json = False,
 ) -> Result:
@@ -70,7 +73,7 @@ def tune(
         "model": model,
         "seed": seed,
     }
-    order = Order(dataset, from_, study, output, dry_run, price_per_hour)
+    order = Order(dataset, from_, study, output, storage, dry_run, price_per_hour)
     with explained(quiet, json_) as spoken:
         _search(order, set_ or [], flags)
     return spoken.result
@@ -90,25 +93,28 @@ def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
     from search.foresee import Request, foresight
     from search.report_page import reported, told
     from search.runner import run_search
+    from search.store import stored
     from search.tracked import track_study
     from search.view import SearchView
     from train_fn.tracking import sync_hint
 
     request = Request(order.dry_run, order.price_per_hour, flags["trials"] is None and "trials" not in given)
-    outcome = run_search(
-        spec,
-        train,
-        search,
-        paths=paths,
-        name=order.study,
-        prior=order.prior and spelled(order.prior),
-        say=say,
-        watch=lambda *about: [SearchView(*about)],
-        foresee=foresight(request, say),
-    )
-    if not outcome.signalled:  # who sends a signal cannot wait
-        say("\n".join(reported(outcome.study, paths)))
-        track_study(outcome.study, paths, interrupted=bool(outcome.interrupted))
+    with stored(order.storage, paths, say) as store:
+        outcome = run_search(
+            spec,
+            train,
+            search,
+            paths=paths,
+            name=order.study,
+            prior=order.prior and spelled(order.prior),
+            say=say,
+            watch=lambda *about: [SearchView(*about)],
+            foresee=foresight(request, say),
+            store=store,
+        )
+        if not outcome.signalled:  # who sends a signal cannot wait
+            say("\n".join(reported(outcome.study, paths)))
+            track_study(outcome.study, paths, interrupted=bool(outcome.interrupted))
     if hint := sync_hint(paths.logs / outcome.study.name):
         say(f"W&B      runs are offline; upload them with: {hint}")
     if outcome.interrupted:

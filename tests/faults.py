@@ -77,6 +77,11 @@ CASES = {
     "raylet of a promotion": Case(
         "kill -9 of a promotion's raylet", 1, "one message, exit code 1; then the same bits"
     ),
+    "a machine that is taken away": Case(
+        "SIGTERM to a search with `--storage`; then its machine's folders are gone",
+        1,
+        "the same command on another machine goes on from the store: every row, each trial once",
+    ),
     "disk full in a search": Case(
         "a disk that is filled while a search runs",
         1,

@@ -27,6 +27,7 @@ COMMANDS = {
         "--max-rows",
         "--model",
         "--output",
+        "--storage",
         "--dry-run",
         "--price-per-hour",
         "--replace",
@@ -87,18 +88,20 @@ COMMANDS = {
         "--model",
         "--seed",
         "--output",
+        "--storage",
         "--set",
         "--quiet",
         "--json",
     },
 }
 ORDER = (  # a module of search may import what stands before it
-    "config space record verdict confirm winner leftover study guard choice prior fidelity fidelity_file "
-    "draw history cluster shelter machine interrupt lost scheduler pointless mirror sampler wording foreseen "
-    "view flight trial tuner runner rungs target rung_runs stoppable promotion observations transfer horizon "
-    "rate provenance selection report_style report_facts report_importance report_plots report_space_plots "
-    "report_tables report_extras report_html report_commands report_sections report_page tracked survival "
-    "run_times forecast budget probing placement foresee report tune order promote removable clean"
+    "config space record verdict confirm winner leftover bucket store study guard choice prior fidelity "
+    "fidelity_file draw history cluster shelter machine interrupt lost scheduler pointless mirror sampler "
+    "wording foreseen view flight trial tuner runner rungs target rung_runs stoppable promotion "
+    "observations transfer horizon rate provenance selection report_style report_facts report_importance "
+    "report_plots report_space_plots report_tables report_extras report_html report_commands "
+    "report_sections report_page tracked survival run_times forecast budget probing placement foresee "
+    "report tune order promote removable clean"
 ).split()
 
 

@@ -219,6 +219,6 @@ def test_what_a_run_does_not_have_is_left_out_and_what_it_has_is_told(run: RunFo
     write_card(run, SPEC, None)
     _, page = card(run)
     assert "| 5 % | 1.5000 | 0.817574 | 0.750000 | 2 of 40 |" in page
-    assert "| 1 % | - | - | too few texts |" in page
+    assert "| 1 % | - | - | - | too few texts |" in page
     assert "Study rows-1, trial 3: the best of base" in page
     assert "/home/me" not in page

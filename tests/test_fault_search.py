@@ -1,6 +1,7 @@
 """Signals, a dead raylet and a full disk in the middle of a real search; then the same command."""
 
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -60,6 +61,25 @@ def test_a_search_stopped_by_signals_and_without_its_raylet_ends_as_it_should(
     assert not list(study.glob("trials/*/checkpoints"))
     print(took)
     assert max(took.values()) < SECONDS, took
+
+
+@fault("a machine that is taken away")
+def test_another_machine_goes_on_from_the_store(data: Path, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    words = ("--storage", str(tmp_path / "bucket"))
+    process = search(data, one / "output", *words)
+    study = one / "output" / "studies" / "faults"
+    wait_until(process, lambda: rows(study))
+    told, _ = signalled(process, signal.SIGTERM, 1)
+    assert "storage  all of it is in" in told
+    kept, ran = rows(study), read_runs(one / "logs")
+    shutil.rmtree(one)
+
+    ended(search(data, other / "output", *words))
+    study = other / "output" / "studies" / "faults"
+    assert rows(study)[: len(kept)] == kept
+    assert [row["number"] for row in rows(study)] == list(range(TRIALS))
+    assert {run.folder.name for run in ran} <= {run.folder.name for run in read_runs(other / "logs")}
 
 
 @fault("disk full in a search")

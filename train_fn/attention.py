@@ -32,7 +32,7 @@ def attention_kind(choice: str, device: torch.device, dtype: torch.dtype) -> str
         raise InputError(
             "attention: flash_attention_2 needs a CUDA device of capability 8.0 or more, 16-bit compute and the "
             "flash-attn package, and one is missing; "
-            "pip install '.[flash]' on a CUDA machine, or use attention: auto"
+            "pip install --no-build-isolation flash-attn on a CUDA machine, or use attention: auto"
         )
     if choice in (FLASH, SDPA):
         return choice

@@ -26,6 +26,10 @@ Replace = Annotated[
 KeepCheckpoints = Annotated[
     int | None, typer.Option(help="when the run is complete, so many of its newest stay [0]")
 ]
+Storage = Annotated[
+    str | None,
+    typer.Option(help="keep a copy there, for another machine to go on: s3://, gs:// or a folder"),
+]
 Price = Annotated[float | None, typer.Option(help="of a GPU, or of a machine without one: say the cost")]
 
 QUIET = {
@@ -110,6 +114,8 @@ def _unforeseen(error: Exception) -> tuple[str, int]:
 def _of_the_machine(error: OSError) -> str:
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return f"{error.filename} must be readable and writable for you, but it is not; try --output"
+    if "AF_UNIX path length" in str(error):  # of Ray's sockets, below the folder for temporary files
+        return f"the path of temporary files must be short, but: {error}; set RAY_TMPDIR=/tmp"
     where = error.filename or "a file or a connection"
     return f"{where} must be usable, but: {error.strerror or error}; mend that, or try another --output"
 

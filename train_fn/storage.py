@@ -43,8 +43,7 @@ class Paths:
         if output and URI.match(str(output)):
             raise InputError(
                 f"--output must be a folder, but {output} is the address of a store; use a folder, on a cluster "
-                "one that all its machines mount (such as NFS), and copy it to the store afterwards, with the "
-                "store's own tool"
+                "one that all its machines mount (such as NFS); --storage keeps a copy in the store"
             )
         folder = located(output or PROJECT / "output")
         there = next(path for path in (folder, *folder.parents) if path.exists())
