@@ -17,6 +17,7 @@ from train_fn.voice import Result, done, say
 if TYPE_CHECKING:
     from search.runner import Outcome
     from train_fn.config import DatasetSpec
+    from train_fn.storage import Paths
 
 app = new_app()
 Overrides = Annotated[
@@ -91,12 +92,11 @@ def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
     paths = Paths.of(order.output)
 
     from search.foresee import Request, foresight
-    from search.report_page import reported, told
+    from search.report_page import reported
     from search.runner import run_search
     from search.store import stored
     from search.tracked import track_study
     from search.view import SearchView
-    from train_fn.tracking import sync_hint
 
     request = Request(order.dry_run, order.price_per_hour, flags["trials"] is None and "trials" not in given)
     with stored(order.storage, paths, say) as store:
@@ -115,6 +115,14 @@ def _search(order: Order, sets: list[str], flags: dict[str, Any]) -> None:
         if not outcome.signalled:  # who sends a signal cannot wait
             say("\n".join(reported(outcome.study, paths)))
             track_study(outcome.study, paths, interrupted=bool(outcome.interrupted))
+    _end(outcome, spec, order, paths)
+
+
+def _end(outcome: "Outcome", spec: "DatasetSpec", order: Order, paths: "Paths") -> None:
+    """Say how the search ended, and what to type next."""
+    from search.report_page import told
+    from train_fn.tracking import sync_hint
+
     if hint := sync_hint(paths.logs / outcome.study.name):
         say(f"W&B      runs are offline; upload them with: {hint}")
     if outcome.interrupted:
