@@ -1,6 +1,7 @@
 """Another process that does the same work: wait for it, or refuse to be the second."""
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,11 +42,17 @@ def only_one(lock: Path, busy: str) -> Iterator[None]:
     try:
         held.acquire(timeout=0)
     except Timeout as error:
-        name = f"process {holder.read_text()}" if holder.exists() else "another process"
-        raise InputError(busy.format(name)) from error
+        raise InputError(busy.format(_named(holder))) from error
     try:
-        write_text(holder, str(os.getpid()))
+        write_text(holder, f"{os.getpid()} {socket.gethostname()}")
         yield
     finally:
         holder.unlink(missing_ok=True)
         held.release()
+
+
+def _named(holder: Path) -> str:
+    if not holder.exists():
+        return "another process"
+    process, _, machine = holder.read_text(encoding="utf-8").partition(" ")
+    return f"process {process}" + (f" on {machine}" if machine not in ("", socket.gethostname()) else "")
