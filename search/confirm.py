@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from search.config import SearchConfig
 from search.record import ConfirmRecord, StudyConfig, TrialRecord
-from train_fn.storage import LOSSES
+from train_fn.storage import LOSSES, RELATED
 from train_fn.values import Frozen
 
 if TYPE_CHECKING:
@@ -126,8 +126,14 @@ def _judged(
     folder_of: Callable[[ConfirmRecord], Path],
 ) -> Confirmed:
     from search.verdict import judge
+    from train_fn.arrays import read_array
 
-    found = judge(_losses(runs, folder_of), numbers.index(DEFAULT), [_name(number) for number in numbers])
+    losses, file = _losses(runs, folder_of), folder_of(runs[0][0]) / RELATED
+    group = (
+        read_array(file) if losses.ndim == 3 and file.exists() else None
+    )  # none of a run of an older version
+    names = [_name(number) for number in numbers]
+    found = judge(losses, numbers.index(DEFAULT), names, group)
     same = found.model_dump(include={"verdict", "sentence", "means", "difference", "low", "high", "rows"})
     return Confirmed(winner=numbers[found.winner], candidates=numbers, seeds=seeds, **same)
 

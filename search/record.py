@@ -31,17 +31,22 @@ class DataInfo(Frozen):
 
 
 class StudyConfig(Frozen):
-    """config.yaml of a study. `prior` is the study or data set that it was begun from, as it was asked for."""
+    """config.yaml of a study. `prior` is the study or data set that it was begun from, as it was asked for;
+    `halves` is train_fn.rows.HALVES as it was then, None in studies that are older."""
 
     dataset: DataInfo
     train: TrainConfig
     search: SearchConfig
     prior: str | None = None
+    halves: int | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
         """What must be equal for trials to be comparable; flat, with dotted keys."""
-        data = {"dataset": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint}}
+        data = {
+            "dataset": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint},
+            "halves": self.halves,
+        }
         prior = {"prior": self.prior, "prior_top": self.search.prior_top} if self.prior is not None else {}
         train = self.train.model_dump(mode="json", exclude=NO_NUMBER)
         return dict(_flatten({**data, **train, **self.search.identity, **prior}))

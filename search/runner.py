@@ -103,8 +103,9 @@ def _planned(
     say: Say,
 ) -> tuple[Study, StudyConfig, "Inputs"]:
     """The study, which need not exist yet, and its settings; what can be refused early is."""
+    from train_fn.groups import find_groups
     from train_fn.inputs import prepare_inputs
-    from train_fn.rows import training_data
+    from train_fn.rows import HALVES, training_data
     from train_fn.tokenized import open_set
 
     check_space(search.space, train)
@@ -113,9 +114,10 @@ def _planned(
         find_prior(paths, prior, train, search, name)  # a bad --from is told before the data is read
     inputs = prepare_inputs(spec, train, paths, say)
     train = inputs.pinned(train)
+    find_groups(inputs.source, spec.slug, paths, say)  # the halves of validation follow them
     training_data(train, open_set(inputs.data), "trial")  # too few validation rows would fail every trial
     info = data_info(spec, train, inputs.data)
-    config = StudyConfig(dataset=info, train=train, search=search, prior=prior)
+    config = StudyConfig(dataset=info, train=train, search=search, prior=prior, halves=HALVES)
     return study or open_study(paths, config.default_name(spec)), config, inputs
 
 

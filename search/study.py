@@ -3,7 +3,7 @@
 studies/NAME/  config.yaml    resolved settings, and what the data was
                trials/0003/   params.json from the moment a trial is asked for; the worker writes the rest
                trials.jsonl   one row an ended trial, in the order in which they ended
-               confirm/0003-43/  trial 3 again with seed 43, and its loss on each row that judges
+               confirm/0003-43/  trial 3 again with seed 43, its loss on each row that judges, the rows' groups
                confirm.jsonl  one row an ended run of the confirmation
                best.json      the winner beside the default, rewritten whenever a run ends
                prior.json     what was taken from an earlier study when this one began

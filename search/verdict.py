@@ -4,7 +4,8 @@ The candidates of a search and the default were trained again on fresh seeds and
 verdict comes from a paired bootstrap of both noises with the selection of the best inside every draw:
 
 - rows: a resampled mean of hundreds of rows is Gaussian, so its covariance over the candidates, measured on the
-  rows, replaces the resampling. What all candidates share on a row cancels in their differences.
+  rows, replaces the resampling. What all candidates share on a row cancels in their differences. Related rows,
+  such as copies, count as one.
 - seeds: resampling two seeds gives two values and far too narrow intervals. The variance of a run's mean is
   pooled over all candidates and seeds instead, after taking out what is common to a candidate and to a seed,
   with (candidates - 1) * (seeds - 1) degrees of freedom. Every draw takes another variance from its scaled
@@ -53,27 +54,29 @@ class Verdict(Frozen):
     sentence: str
 
 
-def judge(losses: NDArray[Any], default: int, names: Sequence[str]) -> Verdict:
+def judge(
+    losses: NDArray[Any], default: int, names: Sequence[str], group: NDArray[Any] | None = None
+) -> Verdict:
     """Judge `losses` [candidates, seeds, rows] (nats; the same seeds and rows for all), or their means over the
     rows [candidates, seeds], the interval then speaking of these rows only. `default` is the default's index,
-    `names` say the candidates in the sentence.
+    `names` say the candidates in the sentence. `group` [rows] numbers groups of related rows, if any.
 
     The same losses give the same verdict: the draws are seeded. One seed never gives BETTER, for it cannot tell
     a configuration from its luck. The pooled variance supposes that all candidates are about equally
     noisy: were the default three times as noisy as the others, 9 % of equal ones would be called BETTER, not 5 %.
 
     Raises:
-        InputError: on another shape, fewer than two candidates, or losses that are not finite.
+        InputError: on another shape, fewer than two candidates or groups, or losses that are not finite.
     """
     values = np.asarray(losses, dtype=np.float64)
-    _check(values, default, names)
+    _check(values, default, names, group)
     run_means = values if values.ndim == 2 else values.mean(axis=2)
     means = run_means.mean(axis=1)
     gains = means[default] - np.delete(means, default)
     place = int(gains.argmax())
     challenger = place + (place >= default)
     known = values.ndim == 3 or values.shape[1] > 1
-    lowest, highest = _bounds(values, run_means, default, gains) if known else (None, None)
+    lowest, highest = _bounds(values, run_means, default, gains, group) if known else (None, None)
     seeds = values.shape[1]
     wins = gains[place] > 0
     better = wins and seeds > 1 and lowest is not None and lowest > 0
@@ -93,9 +96,11 @@ def judge(losses: NDArray[Any], default: int, names: Sequence[str]) -> Verdict:
     return found.model_copy(update={"sentence": _sentence(found, default, names)})
 
 
-def _bounds(values: Floats, run_means: Floats, default: int, gains: Floats) -> tuple[float, float]:
+def _bounds(
+    values: Floats, run_means: Floats, default: int, gains: Floats, group: NDArray[Any] | None
+) -> tuple[float, float]:
     """The least and the greatest gain of the best candidate that the losses allow, ERROR each."""
-    noise = _noise(values, run_means)
+    noise = _noise(values, run_means, group)
     drawn = noise[:, [default]] - np.delete(noise, default, axis=1)
     largest, mean = np.sort(drawn.max(axis=1)), np.sort(drawn.mean(axis=1))
     # How rare is each draw, by the rarer of its two statistics? The 5 % rarest set both thresholds.
@@ -113,26 +118,39 @@ def _exceeded(ordered: Floats, drawn: Floats) -> Floats:
     return 1 - np.searchsorted(ordered, drawn) / len(ordered)
 
 
-def _noise(values: Floats, run_means: Floats) -> Floats:
+def _noise(values: Floats, run_means: Floats, group: NDArray[Any] | None) -> Floats:
     """Draws [DRAWS, candidates] of the error of the candidates' means."""
     generator = np.random.default_rng(0)
     candidates, seeds = run_means.shape
+    freedom = (candidates - 1) * (seeds - 1)
     noise = np.zeros((DRAWS, candidates))
     floor = 0.0
     if values.ndim == 3:
-        rows = values.shape[2]
-        by_row = values.mean(axis=1)
-        covariance = (
-            np.cov(by_row - by_row.mean(axis=0)) / rows
-        )  # what a row does to all cancels in differences
-        noise += generator.standard_normal(noise.shape) @ _root(covariance)
-        floor = _row_variance(values) / rows if seeds > 1 else 0.0
+        parts = _parts(values, group)
+        own = parts.mean(axis=1)
+        own -= own.mean(axis=0)  # what a row does to all cancels in differences
+        noise += generator.standard_normal(noise.shape) @ _root(own @ own.T)
+        floor = float((_interaction(parts) ** 2).sum() / freedom) if seeds > 1 else 0.0
     if seeds > 1:
-        freedom = (candidates - 1) * (seeds - 1)
         squares = (_interaction(run_means) ** 2).sum()
         variance = np.maximum(squares / generator.chisquare(freedom, DRAWS) - floor, 0)
         noise += generator.standard_normal(noise.shape) * np.sqrt(variance / seeds)[:, None]
     return noise
+
+
+def _parts(values: Floats, group: NDArray[Any] | None) -> Floats:
+    """What each group of rows adds to its run's mean, [candidates, seeds, groups]: related rows err together.
+
+    Centred, and scaled so that the sum over the groups of a product is the covariance of the means.
+    """
+    parts: Floats = (values - values.mean(axis=2, keepdims=True)) / values.shape[2]
+    if group is not None:
+        order = np.argsort(group, kind="stable")
+        starts = np.unique(group[order], return_index=True)[1]
+        parts = np.add.reduceat(parts[..., order], starts, axis=2)
+    count = parts.shape[2]
+    scaled: Floats = parts * np.sqrt(count / (count - 1))
+    return scaled
 
 
 def _root(covariance: Floats) -> Floats:
@@ -147,14 +165,6 @@ def _interaction(table: Floats) -> Floats:
     centred: Floats = table - table.mean(axis=0, keepdims=True)
     centred -= centred.mean(axis=1, keepdims=True)
     return centred
-
-
-def _row_variance(values: Floats) -> float:
-    """The variance over rows of what neither the row, nor its candidate, nor its seed explains."""
-    candidates, seeds, rows = values.shape
-    rest = _interaction(values)
-    rest -= rest.mean(axis=2, keepdims=True)
-    return float((rest**2).sum() / ((candidates - 1) * (seeds - 1) * (rows - 1)))
 
 
 def _sentence(found: Verdict, default: int, names: Sequence[str]) -> str:
@@ -174,7 +184,7 @@ def _sentence(found: Verdict, default: int, names: Sequence[str]) -> str:
     return f"{name} is not distinguishable from the default: {figures}.{tail}"
 
 
-def _check(values: Floats, default: int, names: Sequence[str]) -> None:
+def _check(values: Floats, default: int, names: Sequence[str], group: NDArray[Any] | None) -> None:
     if values.ndim not in (2, 3) or 0 in values.shape or len(values) < 2 or values.shape[2:] == (1,):
         raise InputError(
             "a confirmation needs losses [candidates, seeds] or [candidates, seeds, rows] of at least two "
@@ -184,6 +194,11 @@ def _check(values: Floats, default: int, names: Sequence[str]) -> None:
         raise InputError(
             f"the default must be one of {len(values)} candidates with a name each, but got index {default} "
             f"and {len(names)} names"
+        )
+    if group is not None and (group.shape != values.shape[2:] or len(np.unique(group)) < 2):
+        raise InputError(
+            f"the rows must be of two groups at least, with a number for each of {values.shape[2:]}, but got "
+            f"{len(np.unique(group))} in {group.shape}; add unrelated rows to the validation split"
         )
     bad = [name for name, losses in zip(names, values, strict=True) if not np.isfinite(losses).all()]
     if bad:

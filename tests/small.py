@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import torch
 from letters import write_tokenizer
 
+from train_fn.groups import FILES, GroupFacts, Kept, groups_folder
 from train_fn.storage import write_json
-from train_fn.tokenized import Meta, SplitMeta
+from train_fn.tokenized import Meta, SplitMeta, open_set
 
 VOCABULARY = 128
 ROWS = {"train": 640, "validation": 96, "test": 64}
@@ -58,7 +59,8 @@ def write_set(folder: Path, tokenizer: str) -> Path:
         np.save(folder / f"{name}.offsets.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
         np.save(folder / f"{name}.labels.npy", labels)
         models = np.where(labels == 0, "gpt4", "human").tolist()
-        about = pa.table({"domain": ["wiki", "news"] * (rows // 2), "model": models})
+        places = sum(list(ROWS.values())[:seed]) + np.arange(rows)
+        about = pa.table({"domain": ["wiki", "news"] * (rows // 2), "model": models, "place": places})
         pq.write_table(about, folder / f"{name}.rows.parquet")
         counts = (int((labels == 0).sum()), int((labels == 1).sum()))
         splits[name] = SplitMeta(rows=rows, tokens=int(lengths.sum()), truncated=0, counts=counts, sizes={})
@@ -79,3 +81,25 @@ def write_set(folder: Path, tokenizer: str) -> Path:
     )
     write_json(folder / "meta.json", meta.model_dump(mode="json"))
     return folder
+
+
+def write_groups(data: Path, size: int) -> None:
+    """Beside a set: that every so many rows in a row are related."""
+    rows = sum(ROWS.values())
+    group = np.arange(rows) // size
+    folder = groups_folder(data.parent, open_set(data).meta.fingerprint)
+    folder.mkdir()
+    for name, values in zip(FILES, (group, np.zeros((rows, 2), np.uint64)), strict=True):
+        np.save(folder / name, values)
+    facts = GroupFacts(
+        rows=rows,
+        groups=len(set(group)),
+        largest=size,
+        shares={},
+        alone=0,
+        bound=size,
+        cut_groups=0,
+        cut_rows=0,
+    )
+    sizes = {name: (folder / name).stat().st_size for name in FILES}
+    write_json(folder / "facts.json", Kept(facts=facts, sizes=sizes).model_dump(mode="json"))

@@ -20,7 +20,7 @@ from hub import Hub, commit, env
 from wandb_files import read_runs
 
 from train_fn.sample import sample_rows
-from train_fn.storage import LOSSES, PROJECT, read_json, read_lines
+from train_fn.storage import LOSSES, PROJECT, RELATED, read_json, read_lines
 from train_fn.tiny import write_tiny_model
 
 TUNE = "python search/tune.py --dataset 100k"
@@ -121,9 +121,10 @@ def test_the_best_trials_and_the_default_are_confirmed_on_two_fresh_seeds(place:
     assert sorted((run["number"], run["seed"]) for run in runs) == [(n, s) for n in judged for s in (43, 44)]
     assert 0 in judged
     for run in runs:
-        losses = np.load(place.study / "confirm" / f"{run['number']:04d}-{run['seed']}" / LOSSES)
+        folder = place.study / "confirm" / f"{run['number']:04d}-{run['seed']}"
+        losses, group = (np.load(folder / name) for name in (LOSSES, RELATED))
         assert losses.mean(dtype=np.float64) == pytest.approx(run["value"], rel=1e-6)
-        assert len(losses) == ROWS["validation"] // 2  # those that no trial was compared on
+        assert len(losses) == len(group) == ROWS["validation"] - best["metrics"]["rows"]  # no trial's rows
     assert f"verdict  {best['sentence']}" in place.tune
     assert best["sentence"] in place.promote
 

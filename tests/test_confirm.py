@@ -14,7 +14,7 @@ from search.sampler import StudySearch
 from search.scheduler import Asha
 from search.study import Study
 from train_fn.config import DatasetSpec
-from train_fn.storage import LOSSES, Paths, read_json
+from train_fn.storage import LOSSES, RELATED, Paths, read_json
 
 SEARCH = config_of(5, confirm_seeds=2).search
 FIVE = [0.40, 0.30, 0.35, 0.50, 0.33]  # of trials 0 to 4; the best three are 1, 4 and 2
@@ -177,6 +177,23 @@ def test_losses_that_were_cleared_away_leave_a_verdict_on_the_means(tmp_path: Pa
     study.write_best()
     best = read_json(study.folder / "best.json")
     assert (best["number"], best["confirmed"]["rows"]) == (2, None)
+
+
+def test_related_rows_widen_the_interval_of_a_verdict(tmp_path: Path) -> None:
+    study = five(tmp_path / "s")
+    confirm(study, {0: 0.40, 1: 0.45, 2: 0.39, 4: 0.399})
+
+    def width() -> float:
+        confirmed = study.winner().confirmed
+        return confirmed.high - confirmed.low
+
+    for run in study.reruns():  # ten rows and their copies, the same on both seeds
+        own = np.random.default_rng(run.number).normal(0.4, 0.1, 10)
+        np.save(study.folder_of(run) / LOSSES, np.repeat(own, 6))
+    untold = width()
+    for run in study.reruns():
+        np.save(study.folder_of(run) / RELATED, np.repeat(np.arange(10), 6))
+    assert width() > 2 * untold
 
 
 def test_what_a_killed_confirmation_left_goes_on_as_it_was_asked_for(tmp_path: Path) -> None:

@@ -2,19 +2,26 @@
 
 import json
 import math
+import shutil
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 from fake_trial import config_of
+from folders import write_sample
 
 from search.choice import find_best
+from search.config import SearchConfig
+from search.foreseen import Foreseen
 from search.record import LOCK, DataInfo, StudyConfig, TrialRecord, record_of
+from search.runner import run_search
 from search.space import Point
 from search.study import Study, open_study
-from train_fn.config import DatasetSpec
+from train_fn.config import DatasetSpec, TrainConfig
 from train_fn.errors import InputError
+from train_fn.rows import HALVES
 from train_fn.storage import Paths, write_json
 
 LAST = {"progress": 100, "status": "COMPLETE", "done": True}
@@ -120,6 +127,42 @@ def test_other_settings_are_refused_with_the_differing_keys_and_others_may_chang
     with pytest.raises(InputError, match=r"epochs: 3.0 in the study, 1.0 now\n  grace_percent: 10 .*, 20"):
         study.adopt_config(other)
     assert (study.folder / "config.yaml").read_text() == before
+
+
+def test_a_study_whose_halves_were_cut_otherwise_does_not_go_on(tmp_path: Path) -> None:
+    new = config_of(4).model_copy(update={"halves": 2})
+    study = study_at(tmp_path / "s", new)
+    study.adopt_config(new)
+    older = new.model_dump(mode="json")
+    del older["halves"]
+    (study.folder / "config.yaml").write_text(yaml.safe_dump(older))
+    with pytest.raises(InputError, match=r"made for other settings:\n  halves: None in the study, 2 now"):
+        study.adopt_config(new)
+
+
+def test_a_search_knows_the_groups_before_its_halves_are_cut_wherever_they_had_gone(tmp_path: Path) -> None:
+    class SeenError(Exception):
+        pass
+
+    def seen(study: Study, config: StudyConfig, inputs: object) -> tuple[StudyConfig, Foreseen]:
+        raise SeenError(config.halves)
+
+    paths, spec = Paths(tmp_path / "output"), DatasetSpec(name="rows", path=write_sample(tmp_path / "rows"))
+    train = TrainConfig(model="tiny", max_length=64)
+    for _ in range(2):  # the audit of the first is kept
+        with pytest.raises(SeenError, match=str(HALVES)):
+            run_search(
+                spec,
+                train,
+                SearchConfig(),
+                paths=paths,
+                name=None,
+                say=print,
+                watch=lambda *_: [],
+                foresee=seen,
+            )
+        (folder,) = (paths.tokenized_cache / "rows").glob("groups-*")
+        shutil.rmtree(folder)
 
 
 def test_the_default_name_follows_the_settings_and_survives_the_disk(tmp_path: Path) -> None:

@@ -109,6 +109,23 @@ def test_many_rows_and_no_seed_noise_leave_the_row_bootstraps_interval() -> None
     assert found.high + np.quantile(resampled, 0.05) == pytest.approx(0, abs=0.15 * np.std(resampled))
 
 
+def test_copies_of_the_rows_in_any_order_change_nothing_where_their_groups_are_told() -> None:
+    values = draw()
+    order = np.random.default_rng(1).permutation(3 * values.shape[2])
+    copies, group = np.tile(values, 3)[..., order], np.tile(np.arange(values.shape[2]), 3)[order]
+    found, bare = judge(copies, 0, NAMES, group), judge(copies, 0, NAMES)
+    assert [found.low, found.high] == pytest.approx([say(values).low, say(values).high])
+    assert bare.low is not None
+    assert found.low is not None
+    assert bare.low > found.low + 1e-4  # as if three times the rows had been read
+
+
+@pytest.mark.parametrize("group", [np.zeros(1_000, int), np.arange(999)])
+def test_groups_that_say_nothing_of_the_rows_are_refused(group: np.ndarray) -> None:
+    with pytest.raises(InputError, match="two groups at least"):
+        judge(draw(), 0, NAMES, group)
+
+
 @pytest.mark.parametrize("shape", [(4,), (1, 2, 9), (3, 0, 9), (3, 2, 1), (3, 2, 4, 5)])
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="at least two"):
@@ -127,6 +144,11 @@ def test_a_failed_candidate_and_an_unknown_default_are_refused() -> None:
 def test_equal_candidates_are_seldom_called_better_and_a_gap_of_3_errors_mostly() -> None:
     assert better(verdicts(TYPICAL, EQUAL, 150, seed=1))[0] <= 0.09
     assert better(verdicts(TYPICAL, ALIKE, 60, seed=2))[0] >= 0.70
+
+
+def test_related_rows_mislead_only_where_nobody_knows_of_them() -> None:
+    assert better(chosen(200, seed=8, size=8))[0] <= 0.075
+    assert better(chosen(60, seed=8, size=8, related=False))[0] > 0.2
 
 
 @pytest.mark.slow
@@ -156,6 +178,17 @@ def test_chance_to_suit_the_rows_misleads_only_where_the_same_rows_choose_and_ju
     print(f"clearly better: judged on the same rows {same:.3f}, on others {apart:.3f}")
     assert same > 0.08
     assert apart <= 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "least"), [(3, 0.1), (8, 0.3)])
+def test_1000_searches_on_related_rows(size: int, least: float) -> None:
+    told, upper = better(chosen(1_000, seed=9, size=size))
+    untold, _ = better(chosen(1_000, seed=9, size=size, related=False))
+    print(f"groups of {size}: clearly better {told:.3f}, at most {upper:.3f}; groups not told {untold:.3f}")
+    assert told <= 0.06  # 5 %, and the noise of 1,000 draws
+    assert upper <= 0.075
+    assert untold > least
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import confusion_matrix
-from small import ROWS
+from small import ROWS, write_groups
 from training import (
     CPU,
     Caller,
@@ -32,7 +32,7 @@ from train_fn.errors import InputError
 from train_fn.evaluation import Scores
 from train_fn.model import fingerprint
 from train_fn.rows import training_data
-from train_fn.storage import LOSSES, read_json
+from train_fn.storage import LOSSES, RELATED, read_json
 from train_fn.worker import Job, warm_base
 
 Maker = Callable[..., Job]
@@ -210,6 +210,45 @@ def test_a_trial_is_compared_on_one_half_of_validation_and_confirmed_on_the_othe
     assert shares == pytest.approx([labels.mean()] * 2, abs=0.02)
 
 
+@pytest.fixture
+def grouped(tokens: Path, tmp_path: Path) -> Callable[[int], Path]:
+    """The small set with every so many rows in a row related."""
+
+    def of(size: int) -> Path:
+        data = shutil.copytree(tokens, tmp_path / "cache" / "set")
+        write_groups(data, size)
+        return data
+
+    return of
+
+
+def test_related_rows_go_to_one_half_and_the_halves_are_as_large(
+    small_model: Path, grouped: Callable[[int], Path]
+) -> None:
+    opened, config = open_set(grouped(8)), settings(small_model)
+    compared, judged = (training_data(config, opened, kind).final_rows for kind in ("trial", "confirm"))
+    assert np.array_equal(np.sort([*compared, *judged]), np.arange(ROWS["validation"]))
+    assert len(compared) == len(judged)
+    assert not {*(compared // 8).tolist()} & {*(judged // 8).tolist()}
+
+
+def test_a_validation_split_of_too_few_groups_is_refused(
+    small_model: Path, grouped: Callable[[int], Path]
+) -> None:
+    with pytest.raises(InputError, match="in 3 groups of related ones"):
+        training_data(settings(small_model), open_set(grouped(32)), "trial")
+
+
+def test_a_run_of_a_confirmation_keeps_the_groups_of_its_rows(
+    new_job: Maker, grouped: Callable[[int], Path]
+) -> None:
+    job, caller = replace(new_job(kind="confirm", epochs=1), data=grouped(8)), Caller()
+    assert caller.run(job) == "COMPLETE", caller.rows[-1]["cause"]
+    losses, group = np.load(job.folder / LOSSES), np.load(job.folder / RELATED)
+    assert len(losses) == len(group)
+    assert set(np.unique(group, return_counts=True)[1]) == {8}
+
+
 @pytest.mark.parametrize("left", [2, 3])
 def test_a_validation_split_that_has_no_two_halves_is_refused(
     small_model: Path, tokens: Path, tmp_path: Path, left: int
@@ -219,7 +258,7 @@ def test_a_validation_split_that_has_no_two_halves_is_refused(
     kept = [human[0], *ai[: left - 1]]
     np.savez(file, validation=np.setdiff1d(np.arange(len(opened.validation)), kept))
     config = settings(small_model)
-    with pytest.raises(InputError, match="two validation rows of each class"):
+    with pytest.raises(InputError, match="two unrelated validation rows of each class"):
         training_data(config, opened, "trial", file)
     assert len(training_data(config, opened, "full", file).final_rows) == left
 

@@ -52,12 +52,23 @@ def verdicts(
     return [judge(each.mean(axis=2) if by_mean else each, 0, NAMES) for each in drawn]
 
 
-def chosen(searches: int, seed: int, *, apart: bool) -> list[Verdict]:
+def chosen(
+    searches: int, seed: int, *, apart: bool = True, size: int = 1, related: bool = True
+) -> list[Verdict]:
     """Of 20 equal configurations, each of which suits some rows by chance whatever its seed: the verdict on the
-    three that are best on half the rows, on these rows or on the rest (`apart`)."""
-    generator, found, half = np.random.default_rng(seed), [], 500
+    three that are best on half the rows, on these rows or on the rest (`apart`).
+
+    Rows come in groups of `size` that have 70 % of that chance in common. `related` says whether anybody knows:
+    then a group is in one half, and counts as one.
+    """
+    generator, found, half = np.random.default_rng(seed), [], 500 // size * size
+    rows = np.arange(2 * half)
+    group = rows // size if related else rows % (2 * half // size)
     for _ in range(searches):
         suits = generator.normal(0, 0.15, (20, 2 * half))
+        if size > 1:
+            common = generator.normal(0, 0.15, (20, 2 * half // size))[:, group]
+            suits = np.sqrt(0.3) * suits + np.sqrt(0.7) * common
 
         def run(which: Sequence[int], suits: np.ndarray = suits) -> np.ndarray:
             noise = generator.normal(0, 0.1, (len(which), 2 * half))
@@ -66,8 +77,9 @@ def chosen(searches: int, seed: int, *, apart: bool) -> list[Verdict]:
         best = np.argsort(run(range(20))[:, :half].mean(axis=1))[:3].tolist()
         candidates = sorted({0, *best})
         losses = np.stack([run(candidates), run(candidates)], axis=1)
-        rows = slice(half, None) if apart else slice(half)
-        found.append(judge(losses[..., rows], 0, [str(each) for each in candidates]))
+        judging = slice(half, None) if apart else slice(half)
+        names = [str(each) for each in candidates]
+        found.append(judge(losses[..., judging], 0, names, group[judging] if related else None))
     return found
 
 

@@ -27,6 +27,8 @@ from train_fn.values import Frozen
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
+    from train_fn.tokenized import TokenizedSet
+
 GROUPS_VERSION = 1  # raise it when the same rows give other groups
 FILES = ("group.npy", "hashes.npy")
 ROW_BYTES = 1000  # of the files that are there while groups are sought
@@ -80,14 +82,26 @@ def find_groups(source: Source, slug: str, paths: Paths, say: Callable[[str], No
 
     Raises InputError when the rows cannot be loaded or the disk is full.
     """
-    key = hashlib.sha256(f"{source.fingerprint} {GROUPS_VERSION}".encode()).hexdigest()[:20]
-    folder = paths.tokenized_cache / slug / f"groups-{key}"
+    folder = groups_folder(paths.tokenized_cache / slug, source.fingerprint)
     if (facts := _complete(folder)) is None:
         with waiting_lock(folder, "looking for related texts in", say):
             if (facts := _complete(folder)) is None:
                 say(f"groups   looking for copies and related texts in {source.text}")
                 facts = _write(folder, source, say)
     return Groups(folder, facts)
+
+
+def related(data: "TokenizedSet", split: str) -> np.ndarray:
+    """int64 [rows]: the group of each row of a split; every row is its own where none were sought."""
+    folder = groups_folder(data.folder.parent, data.meta.fingerprint)
+    if (facts := _complete(folder)) is None:
+        return np.arange(data.meta.splits[split].rows)
+    return np.asarray(Groups(folder, facts).group[data.rows(split)["place"].to_numpy()])
+
+
+def groups_folder(cache: Path, fingerprint: str) -> Path:
+    """Where the groups of a data set lie, in its folder of the cache."""
+    return cache / f"groups-{hashlib.sha256(f'{fingerprint} {GROUPS_VERSION}'.encode()).hexdigest()[:20]}"
 
 
 def _complete(folder: Path) -> GroupFacts | None:

@@ -11,13 +11,14 @@ from train_fn.cache import TokenizedSet
 from train_fn.config import LABELS
 from train_fn.contamination import left_out_file, scored_rows
 from train_fn.evaluation import Scorer, Scores
+from train_fn.groups import related
 from train_fn.job import Job
 from train_fn.metrics import Metrics, row_losses
 from train_fn.model import TINY, Detector, commit_of
 from train_fn.plots import confusion_png
 from train_fn.rows import SEED
 from train_fn.state import TrainingData, TrainState
-from train_fn.storage import LOSSES, atomic_file, atomic_folder, write_json
+from train_fn.storage import LOSSES, RELATED, atomic_file, atomic_folder, write_json
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ def deliver(job: Job, data: TokenizedSet, detector: Detector, result: Result) ->
         write_predictions(data, result.scores, job.folder / "predictions.parquet")
     if job.kind == "confirm":
         write_losses(result.scores["validation"], job.folder / LOSSES)
+        with atomic_file(job.folder / RELATED) as temporary, temporary.open("wb") as file:
+            np.save(file, related(data, "validation")[result.scores["validation"].rows])
     write_json(job.folder / "metrics.json", found)
     matrix = {
         "split": split,

@@ -3,7 +3,8 @@
 A search compares its trials on one half of validation, and its confirmation is judged on the other: among many
 configurations some suit the rows by chance on which they are compared, whatever the seed, and would still look
 better on these very rows. Of simulated searches among 20 equals 16 % said so, and 5 % should at most
-(tests/test_verdict.py, 1,000 rows, 0.15 nats of such chance a row, little noise of seeds).
+(tests/test_verdict.py, 1,000 rows, 0.15 nats of such chance a row, little noise of seeds). Related rows lie in one
+half: what suits a text suits its copies, and these would judge what the text has chosen.
 """
 
 from pathlib import Path
@@ -15,10 +16,12 @@ from train_fn.cache import TokenizedSet
 from train_fn.config import LABELS, TrainConfig, Weights, find_dataset
 from train_fn.contamination import scored_rows
 from train_fn.errors import InputError
+from train_fn.groups import related
 from train_fn.job import Kind
 from train_fn.loss import class_weights, label_counts
 from train_fn.state import TrainingData
 
+HALVES = 2  # raise it when the same rows are halved otherwise
 SEED = 0  # the rows to evaluate on are the same whatever the run's seed, so that seeds compare
 
 
@@ -50,12 +53,15 @@ def _validation(data: TokenizedSet, kind: Kind, left_out: Path | None) -> tuple[
     if kind not in ("trial", "confirm"):
         return everything, everything
     labels = data.validation.labels
-    compared = everything[stratified_subset(labels[everything], len(everything) // 2, SEED)]
+    group = related(data, "validation")[everything]
+    _, first, code = np.unique(group, return_index=True, return_inverse=True)
+    chosen = stratified_subset(labels[everything[first]], len(first) // 2, SEED)
+    compared = everything[np.isin(code, chosen)]
     judged = np.setdiff1d(everything, compared, assume_unique=True)
-    if any(len(np.unique(labels[half])) < len(LABELS) for half in (compared, judged)):
+    if len(first) < 4 or any(len(np.unique(labels[half])) < len(LABELS) for half in (compared, judged)):
         raise InputError(
-            "a search needs two validation rows of each class, one half to compare trials on and one to judge the "
-            f"winner on, but got {label_counts(labels[everything])} rows of {' and '.join(LABELS)}; add rows to "
-            "the validation split"
+            "a search needs two unrelated validation rows of each class, one half to compare trials on and one to "
+            f"judge the winner on, but got {label_counts(labels[everything])} rows of {' and '.join(LABELS)} in "
+            f"{len(first)} groups of related ones; add rows to the validation split"
         )
     return compared, judged if kind == "confirm" else compared

@@ -18,6 +18,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 CONFIGS = PROJECT / "configs"
 URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://bucket, of which a Path leaves one slash; no C:/
 LOSSES = "validation_losses.npy"  # in a run's folder: one log loss a row, for paired comparisons
+RELATED = "validation_groups.npy"  # beside it: the group of each of these rows
 
 
 class BrokenFileError(InputError, ValueError):
