@@ -22,7 +22,7 @@ from search.record import LOCK, Asked, ConfirmRecord, Rerun, StudyConfig, record
 from search.scheduler import NODE_LOST
 from search.space import Point
 from search.study import Study
-from train_fn.errors import Fault, InputError
+from train_fn.errors import OWN_CAUSES, Fault, InputError
 
 INTERRUPTED = "INTERRUPTED"
 TRIES = 3
@@ -129,12 +129,17 @@ class StudySearch(Mirror):
         cause = self._causes.get(trial_id, "the worker was lost") if error else ""
         begun = (self._study.folder_of(trial) / LOCK).exists()
         if error and (self._gets_on(trial_id) if cause == NODE_LOST else not begun):
-            self._give_back(trial_id, cause)
+            self._give_back(trial_id, cause, counts=cause != NODE_LOST)
             return
         if last:
             self._take(trial_id, last)
         status = "FAILED" if error else str(last.get("status", "PRUNED"))
         record = record_of(trial, self._rows[trial_id], status, cause)
+        if isinstance(trial, Rerun) and status == "FAILED" and not record.cause.startswith(OWN_CAUSES):
+            # On record it would cost its candidate the confirmation, or the default and with it the verdict.
+            (self._study.folder_of(trial) / "result.json").unlink(missing_ok=True)
+            self._give_back(trial_id, record.cause)
+            return
         try:
             self._study.end(record)
         except OSError as failure:
@@ -156,13 +161,14 @@ class StudySearch(Mirror):
         self._stuck[place] += 1
         return self._stuck[place] < TRIES
 
-    def _give_back(self, trial_id: str, cause: str) -> None:
-        """The trial is not the cause: its machine was lost, or its worker died before it began. Give it out again;
-        it goes on from its checkpoint, or tells again how it had ended."""
+    def _give_back(self, trial_id: str, cause: str, *, counts: bool = True) -> None:
+        """The trial is not the cause: its machine was lost or gave way, or its worker died at once. Give it
+        out again; it goes on from its checkpoint, or tells again how it had ended. `counts`: as one of TRIES."""
         trial = self._running.pop(trial_id)
-        self._lost[trial.trial_id] += cause != NODE_LOST
+        self._lost[trial.trial_id] += counts
         if self._lost[trial.trial_id] >= TRIES:
-            self.failure = InputError(f"no worker can be started for {trial.trial_id}: {cause}")
+            told = f"{trial.trial_id} lost its worker, or failed, {TRIES} times: {cause}"
+            self.failure = InputError(f"{told}; mend that, then the same command goes on")
         if not isinstance(trial, Rerun):  # those that are missing are found in the record
             self._unfinished.insert(0, trial)
 

@@ -1,5 +1,6 @@
 """The confirmation: what is planned, what becomes of its runs, and which trial wins, without Ray."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,13 @@ from recorded import ended, make_study
 
 from search.choice import find_best
 from search.confirm import plan
-from search.record import Rerun, record_of
+from search.record import LOCK, Rerun, record_of
 from search.sampler import StudySearch
 from search.scheduler import Asha
 from search.study import Study
 from train_fn.config import DatasetSpec
-from train_fn.storage import LOSSES, RELATED, Paths, read_json
+from train_fn.errors import InputError
+from train_fn.storage import LOSSES, RELATED, Paths, read_json, write_json
 
 SEARCH = config_of(5, confirm_seeds=2).search
 FIVE = [0.40, 0.30, 0.35, 0.50, 0.33]  # of trials 0 to 4; the best three are 1, 4 and 2
@@ -237,6 +239,60 @@ def test_the_searcher_hands_out_each_run_once_and_tells_optuna_nothing(tmp_path:
     assert len(study.records()) == 5
     assert len(search._ot_study.get_trials()) == before
     assert search._ot_trials == {}
+
+
+@pytest.mark.parametrize("error", [False, True], ids=["CUDA error", "lost worker"])
+def test_a_run_that_fails_by_its_machines_fault_is_tried_three_times_and_never_costs_its_candidate(
+    tmp_path: Path, error: bool
+) -> None:
+    study, cause = five(tmp_path / "s"), "AcceleratorError: CUDA error: unspecified launch failure"
+    causes = dict.fromkeys("abc", cause)
+    search = StudySearch(study, study.config(), lambda: False, causes)
+    for name in "abc":
+        given = search.suggest(name)
+        assert (given["number"], given["seed"]) == (0, 43)
+        folder = study.trial_folder(0, 43)
+        (folder / LOCK).touch()  # it began
+        assert not (folder / "result.json").exists()  # which a worker would only tell again
+        write_json(folder / "result.json", {"status": "FAILED"})
+        failed = row(20, math.nan, status="FAILED", cause=cause)
+        search.on_trial_complete(name, None if error else failed, error=error)
+    assert search.suggest("d") == "FINISHED"
+    assert isinstance(search.failure, InputError)
+    assert f"3 times: {cause}; mend that" in str(search.failure)
+    assert len(study.confirmation().missing) == 8
+
+
+def test_a_run_that_is_tried_again_and_succeeds_is_one_of_the_confirmation(tmp_path: Path) -> None:
+    study = five(tmp_path / "s")
+    search = StudySearch(study, study.config(), lambda: False, {})
+    for name, last in (
+        ("a", row(20, math.nan, status="FAILED", cause="RuntimeError: NCCL")),
+        ("b", row(100, 0.3, status="COMPLETE")),
+    ):
+        assert (search.suggest(name)["number"], study.reruns()) == (0, [])
+        search.on_trial_complete(name, last)
+    assert [(run.number, run.seed, run.status) for run in study.reruns()] == [(0, 43, "COMPLETE")]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"objective": math.nan, "status": "FAILED", "cause": "nan loss (at step 41)"},
+        {"objective": math.nan, "status": "FAILED", "cause": "out of memory (2 GiB)"},
+        {"objective": math.inf, "status": "COMPLETE"},
+    ],
+    ids=["nan", "memory", "inf"],
+)
+def test_a_run_that_fails_by_its_parameters_drops_its_candidate_at_once(
+    tmp_path: Path, last: dict[str, object]
+) -> None:
+    study = five(tmp_path / "s")
+    search = StudySearch(study, study.config(), lambda: False, {})
+    search.suggest("a")
+    search.on_trial_complete("a", row(100, **last))
+    assert [run.status for run in study.reruns()] == ["FAILED"]
+    assert 0 in study.confirmation().failed
 
 
 def test_the_confirmation_waits_for_the_last_trial(tmp_path: Path) -> None:
