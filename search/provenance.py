@@ -17,11 +17,16 @@ from train_fn.default_run import Beside, figures
 Metrics = Mapping[str, Any]
 
 
-def provenance(choice: Choice, number: int, rungs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """`search` and `default` of lineage.json for a promotion of that trial; `rungs` is rungs.json, if any."""
+def provenance(choice: Choice, number: int, rungs: Mapping[str, Any] | None, params: Point) -> dict[str, Any]:
+    """`search` and `default` of lineage.json for a promotion of that trial with `params`, which may be others than
+    its own; `rungs` is rungs.json, if any."""
     study, data = choice.study, choice.config.dataset
     trials, reruns = study.records(), study.reruns()
     pairs = [_searched(choice, number), _rung(rungs, number)] if number != DEFAULT else []
+    own = next(record.params for record in trials if record.number == number)
+    changed = {key: value for key, value in own if value != getattr(params, key)}
+    named = ", ".join(f"{key} {value:g}" for key, value in changed.items())
+    note = f", with the trial's own parameters ({named})" if changed else ""
     return {
         "search": {
             "dataset": data.name,
@@ -32,7 +37,7 @@ def provenance(choice: Choice, number: int, rungs: Mapping[str, Any] | None) -> 
         },
         "default": {
             "params": Point.of(choice.config.train).model_dump(),
-            "beside": [pair.model_dump() for pair in pairs if pair],
+            "beside": [{**pair.model_dump(), "where": pair.where + note} for pair in pairs if pair],
         },
     }
 

@@ -90,25 +90,23 @@ class Selection:
     def lineage(self, run: "RunFolder") -> dict[str, Any]:
         """For lineage.json, from the run's folder: the trial that was promoted, why, and how it was found."""
         chosen, reason, found, told = self.candidates[0], self.choice.reason, {}, None
-        params = self.choice.trial.params.model_dump()
         if self.rungs:
             told = read_json(run.folder / RUNGS)
             chosen, reason = Candidate.model_validate(told["chosen"]), told["sentence"]
             found["rungs"] = {"file": RUNGS, "cost": told["cost"]}
         if self.horizon:
             found[LEARNING_RATE] = read_json(run.folder / RATE)
-        if self.undecided:
-            used = read_yaml(run.folder / "config.yaml")["train"]
-            params = {key: used[key] for key in Point.model_fields}
+        trained = read_yaml(run.folder / "config.yaml")["train"]  # --set or a move changed the trial's
+        params = Point(**{key: trained[key] for key in Point.model_fields})
         return {
             "study": self.choice.study.name,
             "trial_id": chosen.trial_id,
             "trial": chosen.number,
             "reason": reason,
             "value": chosen.value,
-            "params": params,
+            "params": params.model_dump(),
             **found,
-            **provenance(self.choice, chosen.number, told),
+            **provenance(self.choice, chosen.number, told, params),
         }
 
     def _plan(self, horizon: Horizon | None) -> Plan:

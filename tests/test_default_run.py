@@ -1,5 +1,6 @@
 """The default configuration beside the promoted one: from the same rows, and named by them."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,13 @@ import yaml
 from promoting import POINTS, Place, Trainer, chosen_from, ended, selection, study, trials
 from recorded import START
 
+from search.choice import Choice
+from search.promotion import PromoteConfig
 from search.provenance import provenance
 from search.record import ConfirmRecord
+from search.selection import select
 from search.space import Point
+from search.target import Target
 from train_fn.config import TrainConfig
 from train_fn.default_run import add_default
 from train_fn.run_folder import RunFolder
@@ -43,9 +48,43 @@ def confirm(made: Any, number: int, seed: int, loss: float) -> None:
     )
 
 
+def told(choice: Choice, number: int, rungs: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Of a promotion of that trial as it was."""
+    return provenance(choice, number, rungs, Point(**dict(zip(DEFAULT, POINTS[number], strict=True))))
+
+
+def lineage_of(paths: Paths, number: int, **changed: Any) -> dict[str, Any]:
+    """Of a plain promotion of that trial, with --set of these."""
+    choice = chosen_from(paths, "s")
+    choice = dataclasses.replace(choice, trial=choice.study.records()[number])
+    train = choice.trial.params.apply(choice.config.train).model_copy(update=changed)
+    target = Target(train, 80_000, {"validation": 1_000, "test": 1_000})
+    chosen, place = select(choice, target, PromoteConfig(), paths, 1, transfer=False), Place(paths)
+    place.settle(chosen, Trainer(lambda _: 0.5))
+    return chosen.lineage(place.run)
+
+
+def test_a_lineage_has_the_parameters_of_the_run_and_says_whose_the_searchs_figures_are(paths: Paths) -> None:
+    study(paths, "s", scored(trials()))
+    lineage = lineage_of(paths, 3, learning_rate=1e-3, lora_rank=8)
+    assert lineage["params"] == {"learning_rate": 1e-3, "lora_rank": 8, "lora_alpha": POINTS[3][2]}
+    (pair,) = lineage["default"]["beside"]
+    own = f"learning_rate {POINTS[3][0]:g}, lora_rank {POINTS[3][1]}"
+    assert pair["where"].endswith(
+        f", on the rows that chose among them, with the trial's own parameters ({own})"
+    )
+
+
+def test_the_default_with_another_rate_is_not_the_default(paths: Paths) -> None:
+    study(paths, "s", scored(trials()))
+    lineage = lineage_of(paths, 0, learning_rate=1e-3)
+    assert lineage["params"] == {**DEFAULT, "learning_rate": 1e-3}  # by which the card tells the two apart
+    assert lineage["default"] == {"params": DEFAULT, "beside": []}
+
+
 def test_the_trials_of_the_search_are_told_with_the_rows_that_chose_them(paths: Paths) -> None:
     study(paths, "s", scored(trials()))
-    found = provenance(chosen_from(paths, "s"), 3, None)
+    found = told(chosen_from(paths, "s"), 3)
     assert found["search"]["trials"] == {"COMPLETE": 5}
     assert (found["search"]["dataset"], found["search"]["train_rows"]) == ("s", 2_000)
     assert found["default"]["params"] == Point.of(TrainConfig()).model_dump()
@@ -69,18 +108,18 @@ def test_fresh_seeds_are_told_in_their_place_where_both_have_them(paths: Paths) 
             made.ask(number, Point(**dict(zip(DEFAULT, POINTS[number], strict=True))))
             confirm(made, number, seed, 0.1 * (number + 1) + 0.01 * (seed - 43))
     choice = chosen_from(paths, "s")
-    (pair,) = provenance(choice, 3, None)["default"]["beside"]
+    (pair,) = told(choice, 3)["default"]["beside"]
     assert pair["where"] == "mean of 2 fresh seeds in the search on s"
     assert pair["promoted"] == pytest.approx({"log_loss": 0.405, "auroc": 0.595})
     assert pair["default"] == pytest.approx({"log_loss": 0.105, "auroc": 0.895})
-    (other,) = provenance(choice, 4, None)["default"]["beside"]
+    (other,) = told(choice, 4)["default"]["beside"]
     assert other["where"].startswith("trials of the search")
 
 
 def test_a_default_that_was_stopped_or_wins_stands_beside_nothing(paths: Paths) -> None:
     study(paths, "s", scored([ended(0, 0.5, "PRUNED", came=30), *trials()[1:]]))
-    assert provenance(chosen_from(paths, "s"), 3, None)["default"]["beside"] == []
-    assert provenance(chosen_from(paths, "s"), 0, None)["default"]["beside"] == []
+    assert told(chosen_from(paths, "s"), 3)["default"]["beside"] == []
+    assert told(chosen_from(paths, "s"), 0)["default"]["beside"] == []
 
 
 def test_the_largest_fraction_of_the_target_that_both_ran_on_is_told(paths: Paths) -> None:
@@ -90,8 +129,7 @@ def test_the_largest_fraction_of_the_target_that_both_ran_on_is_told(paths: Path
     lineage = chosen.lineage(place.run)
     assert lineage["trial"] == 0  # the lowest rate has the lowest log loss
     assert lineage["default"]["beside"] == []
-    told = read_json(place.run.folder / "rungs.json")
-    pairs = provenance(chosen.choice, 1, told)["default"]["beside"]
+    pairs = told(chosen.choice, 1, read_json(place.run.folder / "rungs.json"))["default"]["beside"]
     assert [pair["where"] for pair in pairs[1:]] == ["runs on 5 % of the train rows"]
     assert (pairs[1]["train_rows"], pairs[1]["rows"]) == (4_000, 70)
     assert (pairs[1]["promoted"], pairs[1]["default"]) == ({"log_loss": 2e-4}, {"log_loss": 1e-4})
