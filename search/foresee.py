@@ -163,7 +163,7 @@ def _measured(
     """None, with a warning, where the probe fails: that is no reason to stop a run."""
     try:
         return find_measured(inputs.data, inputs.model, config, placed.place, say)
-    except ProbeError as error:
+    except (ProbeError, OSError) as error:
         if request.dry_run:
             raise InputError(
                 f"--dry-run must be able to measure this machine, but its probe failed: {error}; without "

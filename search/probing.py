@@ -62,7 +62,8 @@ def find_measured(
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     file = data.parent / f"probe-{digest[:20]}.json"
-    with waiting_lock(file, "probing", say):
+    # One probe a set: it removes what killed ones have left there, and two at once would slow each other down.
+    with waiting_lock(data.parent / "probe", "probing", say):
         if (known := _known(file)) is not None:
             return known
         say("probing  a few steps of the real model on this machine, to foresee how long the whole takes")
@@ -90,9 +91,9 @@ def _known(file: Path) -> Measured | None:
 
 def _measure(data: Path, model: str, config: TrainConfig, place: Place) -> Measured:
     """Copies at once, as runs will be; the first one's figures, which the others' company has slowed down."""
-    for left in data.parent.glob(".probe-*.tmp"):
+    for left in data.parent.glob(".probe.*.tmp"):
         shutil.rmtree(left, ignore_errors=True)  # of a killed process: the lock says that it is gone
-    with TemporaryDirectory(prefix=".probe-", suffix=".tmp", dir=data.parent) as folder:
+    with TemporaryDirectory(prefix=".probe.", suffix=".tmp", dir=data.parent) as folder:
         copies = [Path(folder) / str(number) for number in range(place.copies)]
         running = [_launch(copy, data, model, config, place) for copy in copies]
         try:

@@ -50,6 +50,7 @@ def paths(tmp_path: Path) -> Paths:
         then = time.time() - (0 if key == "new" else 2 * RECENT_SECONDS)
         os.utime(meta, (then, then))
     write(paths.tokenized_cache / "set" / ".half.abc12345.tmp" / "train.tokens.npy")
+    write(paths.tokenized_cache / "set" / ".probe.abc12345.tmp" / "0" / "log")
     return paths
 
 
@@ -77,6 +78,7 @@ MAY_GO = {
     "tokenized_cache/set/unused/train.tokens.npy",
     "tokenized_cache/set/unused/meta.json",
     "tokenized_cache/set/.half.abc12345.tmp/train.tokens.npy",
+    "tokenized_cache/set/.probe.abc12345.tmp/0/log",
 }
 
 
@@ -89,7 +91,7 @@ def test_without_yes_it_shows_what_may_go_with_its_size_and_deletes_nothing(
     assert files(paths) == before
     assert "nothing was deleted" in told
     shown = re.findall(r"^ +([\d.]+) MB  (\S+)  \(", told, re.MULTILINE)
-    assert sum(float(size) for size, _ in shown) == pytest.approx(7.0, abs=0.1)
+    assert sum(float(size) for size, _ in shown) == pytest.approx(8.0, abs=0.1)
     assert {path for _, path in shown} == {
         str(paths.output.parent / name)
         for name in (
@@ -100,6 +102,7 @@ def test_without_yes_it_shows_what_may_go_with_its_size_and_deletes_nothing(
             "output/finished/checkpoints",
             "tokenized_cache/set/unused",
             "tokenized_cache/set/.half.abc12345.tmp",
+            "tokenized_cache/set/.probe.abc12345.tmp",
         )
     }
 
@@ -120,6 +123,7 @@ def test_what_a_command_is_at_work_on_is_left_alone(paths: Paths, capsys: pytest
         paths.studies / "study" / ".lock",
         paths.output / ".finished.lock",
         paths.tokenized_cache / "set" / ".half.lock",
+        paths.tokenized_cache / "set" / ".probe.lock",
     )
     held = [FileLock(lock) for lock in locks]
     for lock in held:
@@ -127,7 +131,7 @@ def test_what_a_command_is_at_work_on_is_left_alone(paths: Paths, capsys: pytest
     run(paths, "study", "--yes")
     told = capsys.readouterr().out
     assert {name for name in before - files(paths) if "unused" not in name} == set()
-    assert len(re.findall("^in use", told, re.MULTILINE)) == 3
+    assert len(re.findall("^in use", told, re.MULTILINE)) == 4
     for lock in held:
         lock.release()
 

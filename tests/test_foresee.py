@@ -38,12 +38,12 @@ class Machine:
 
     def __init__(self) -> None:
         self.resources = {"CPU": 2.0, "GPU": 0.0}
-        self.found: Measured | ProbeError = found()
+        self.found: Measured | ProbeError | OSError = found()
         self.places: list[Place] = []
 
     def measure(self, data: Path, model: str, config: object, place: Place, say: object) -> Measured:
         self.places.append(place)
-        if isinstance(self.found, ProbeError):
+        if isinstance(self.found, Exception):
             raise self.found
         return self.found
 
@@ -184,10 +184,11 @@ def test_a_budget_too_small_for_a_trial_begins_one_and_says_so(
     assert "trials   1, though that may take 0:00:" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("kind", [ProbeError, OSError])
 def test_a_probe_that_fails_warns_and_stops_only_a_dry_run(
-    ask: Ask, machine: Machine, capsys: pytest.CaptureFixture[str]
+    ask: Ask, machine: Machine, capsys: pytest.CaptureFixture[str], kind: type[ProbeError | OSError]
 ) -> None:
-    machine.found = ProbeError("out of memory (2 GiB)")
+    machine.found = kind("out of memory (2 GiB)")
     config, foreseen = ask(Request(choose=True), time_budget=100)
     assert (config.search.trials, foreseen) == (20, Foreseen())
     told = capsys.readouterr().out

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_copies_run_at_once_and_leave_nothing_but_the_result(
     assert len(folders) == 3
     (kept,) = (tmp_path / "set").glob("probe-*.json")
     assert read_json(kept)["of"]["place"]["copies"] == 3
-    assert not list((tmp_path / "set").glob(".probe-*.tmp"))
+    assert not list((tmp_path / "set").glob(".probe.*.tmp"))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_a_probe_that_does_not_end_is_ended(
 def test_what_a_killed_probe_left_goes_and_a_damaged_result_is_measured_anew(
     stand_in: Callable[[str], list[Path]], probe: Probe, tmp_path: Path
 ) -> None:
-    left = tmp_path / "set" / ".probe-abc.tmp"
+    left = tmp_path / "set" / ".probe.abc.tmp"
     left.mkdir()
     folders = stand_in(writes(found()))
     probe()
@@ -116,6 +117,27 @@ def test_what_a_killed_probe_left_goes_and_a_damaged_result_is_measured_anew(
     kept.write_text(kept.read_text()[:20])
     assert probe() == found()
     assert len(folders) == 2
+
+
+def test_a_probe_of_other_settings_waits_and_takes_nothing_from_the_one_at_work(
+    stand_in: Callable[[str], list[Path]], probe: Probe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits = "import time, pathlib, sys; here = pathlib.Path(sys.argv[1]); (here / 'here').touch()\n"
+    waits += "while not list(here.parents[1].glob('go')): time.sleep(0.01)\n"
+    folders = stand_in(waits + writes(found()))
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(probe)
+        while not list((tmp_path / "set").glob(".probe.*.tmp/0/here")):
+            assert not first.done()
+            time.sleep(0.01)
+        second = threads.submit(probe, lora_rank=32)
+        while "waiting" not in capsys.readouterr().out:
+            assert not second.done()
+            time.sleep(0.01)
+        assert len(folders) == 1
+        assert (tmp_path / "set" / ".probe.lock").exists()  # by which `make clean-runs` knows
+        (tmp_path / "set" / "go").touch()
+        assert first.result() == second.result() == found()
 
 
 @pytest.mark.slow
