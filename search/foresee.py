@@ -74,16 +74,16 @@ def _search(
             pass
     config, choose = chosen_before(study, config) if request.choose else (config, False)
     if config.search.address:
-        return config, _elsewhere(request)
+        return config, _elsewhere(request, _scope(config))
     left = _left(study, config)
     if not (left.runs(config.search) or choose):
-        return config, _nothing_left(request, f"study {study.name}")
+        return config, _nothing_left(request, _scope(config), f"study {study.name}")
     long = choose or _long(inputs, config.train, left.runs(config.search))
     if not request.wants(config.search.forecast, long=long):
-        return config, Foreseen()
+        return config, Foreseen(scope=_scope(config))
     placed = Placed.trials(config.search)
     if (found := _measured(request, inputs, _typical(config), placed, say)) is None:
-        return config, Foreseen()
+        return config, Foreseen(scope=_scope(config))
     from train_fn.workload import count_work
 
     work = count_work(inputs.data, found.resolve(config.train), "trial")
@@ -94,9 +94,13 @@ def _search(
 
     if choose:
         config = choose_trials(study, config, forecast_of, say)
-    scope = config.search.model_dump(include={"trials", "confirm_seeds"})
-    scope["time_budget_seconds"] = config.search.time_budget
-    return config, _tell(request, forecast_of(config), scope, say)
+    return config, _tell(request, forecast_of(config), _scope(config), say)
+
+
+def _scope(config: StudyConfig) -> dict[str, Any]:
+    """What a forecast of the search is one of."""
+    scope = config.search.model_dump(include={"trials", "confirm_seeds", "address"})
+    return {**scope, "time_budget_seconds": config.search.time_budget}
 
 
 def foresee_promotion(
@@ -117,20 +121,21 @@ def foresee_promotion(
     """
     from train_fn.workload import count_work
 
+    scope = promotion.model_dump(include={"workers", "address"})
     if run.finished and goes_on:
-        return _nothing_left(request, f"the run in {run.folder}")
+        return _nothing_left(request, scope, f"the run in {run.folder}")
     if promotion.address:
-        return _elsewhere(request)
+        return _elsewhere(request, scope)
     if not request.wants(promotion.forecast, long=_long(inputs, config, 1)):
-        return Foreseen()
+        return Foreseen(scope=scope)
     placed = Placed.ranks(promotion)
     if (found := _measured(request, inputs, config, placed, say)) is None:
-        return Foreseen()
+        return Foreseen(scope=scope)
     work = count_work(inputs.data, found.resolve(config), "full", ranks=promotion.workers)
     steps = [int(path.name.split("-")[1]) for path in (run.folder / "checkpoints").glob("step-*")]
     done = max(steps, default=0) / work.steps if goes_on else 0.0
     forecast = forecast_promotion(found, work, done, placed.accelerators, plan)
-    return _tell(request, forecast, {"workers": promotion.workers}, say)
+    return _tell(request, forecast, scope, say)
 
 
 def _typical(config: StudyConfig) -> TrainConfig:
@@ -173,21 +178,21 @@ def _measured(
         return None
 
 
-def _elsewhere(request: Request) -> Foreseen:
+def _elsewhere(request: Request, scope: Mapping[str, Any]) -> Foreseen:
     """A probe measures this machine, and those of a cluster may be others."""
     if request.dry_run or request.price_per_hour is not None:
         raise InputError(
             "--dry-run and --price-per-hour measure the machine that they run on, so --address must not be given "
             "with them; ask without it, on a machine such as those of the cluster"
         )
-    return Foreseen()
+    return Foreseen(scope=scope)
 
 
-def _nothing_left(request: Request, what: str) -> Foreseen:
+def _nothing_left(request: Request, scope: Mapping[str, Any], what: str) -> Foreseen:
     if request.dry_run:
         done({"forecast": None}, f"dry run  nothing is left to run: {what} is finished")
         raise typer.Exit
-    return Foreseen()
+    return Foreseen(scope=scope)
 
 
 def _tell(request: Request, forecast: Forecast, scope: Mapping[str, Any], say: Say) -> Foreseen:

@@ -22,18 +22,23 @@ TICK_SECONDS = 10.0  # what a kill may leave uncounted
 
 @dataclass(frozen=True)
 class Foreseen:
-    """A forecast to be kept: `record` as it is written, None without one; `scope` is what it is a forecast of."""
+    """A forecast to be kept: `record` as it is written, None without one; `scope` is what is to be run."""
 
     record: Mapping[str, Any] | None = None
     scope: Mapping[str, Any] = field(default_factory=dict)
 
     def keep(self, folder: Path) -> None:
-        """Write forecast.json, unless one of the same scope is there: a command that goes on keeps the first."""
-        if self.record is None:
-            return
+        """Write forecast.json, unless one of the same scope is there: a command that goes on keeps the first.
+
+        One of another scope that is not settled goes: what is run now is not what it foresaw.
+        """
         file = folder / FORECAST
         there = _read(file)
-        if not there or any(there.get(key) != value for key, value in self.scope.items()):
+        other = any(there.get(key) != value for key, value in self.scope.items())
+        if self.record is None:
+            if other and "actual_seconds" not in there:
+                file.unlink(missing_ok=True)
+        elif other or not there:
             spent = sum(_sittings(folder).values())
             write_json(file, {**self.scope, **self.record, "spent_before_seconds": spent})
 

@@ -111,6 +111,27 @@ def test_a_forecast_is_said_and_kept_with_the_study(
     assert kept["forecast_cost"] == pytest.approx(2 * kept["forecast_seconds"] / 3600)
 
 
+@pytest.mark.parametrize(
+    ("more", "goes"),
+    [
+        ({}, False),
+        ({"trials": 40}, True),
+        ({"address": "auto"}, True),
+        ({"confirm_seeds": 1}, True),
+        ({"time_budget": 9.0}, True),
+    ],
+    ids=str,
+)
+def test_a_forecast_is_not_settled_by_a_search_that_it_did_not_foresee(
+    ask: Ask, tmp_path: Path, more: dict[str, Any], goes: bool
+) -> None:
+    ask(Request())[1].keep(tmp_path)
+    foreseen = ask(Request(), **{"forecast": "never", **more})[1]
+    assert foreseen.record is None
+    foreseen.keep(tmp_path)
+    assert (tmp_path / FORECAST).exists() != goes
+
+
 def test_a_dry_run_ends_there_and_leaves_no_study(
     ask: Ask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,7 +154,7 @@ def test_a_dry_run_of_a_finished_study_says_that_nothing_is_left(
     with pytest.raises(typer.Exit):
         ask(Request(dry_run=True), trials=4)
     assert "nothing is left to run" in capsys.readouterr().out
-    assert ask(Request(), trials=4)[1] == Foreseen()
+    assert ask(Request(), trials=4)[1].record is None
     assert not machine.places
 
 
@@ -190,7 +211,7 @@ def test_a_probe_that_fails_warns_and_stops_only_a_dry_run(
 ) -> None:
     machine.found = kind("out of memory (2 GiB)")
     config, foreseen = ask(Request(choose=True), time_budget=100)
-    assert (config.search.trials, foreseen) == (20, Foreseen())
+    assert (config.search.trials, foreseen.record) == (20, None)
     told = capsys.readouterr().out
     assert "warning  no forecast" in told
     assert "out of memory (2 GiB)" in told
@@ -243,13 +264,13 @@ def test_without_a_terminal_or_with_an_accelerator_nobody_is_asked(
 def test_auto_leaves_short_runs_alone_unless_something_asks(
     ask: Ask, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ask(Request(), forecast="auto")[1] == Foreseen()
+    assert ask(Request(), forecast="auto")[1].record is None
     assert ask(Request(price_per_hour=1.0), forecast="never")[1].record
     assert ask(Request(choose=True), forecast="auto", time_budget=100)[1].record
-    assert ask(Request(choose=True), forecast="never", time_budget=100)[1] == Foreseen()
+    assert ask(Request(choose=True), forecast="never", time_budget=100)[1].record is None
     monkeypatch.setattr(foresee, "SHORT_SECONDS", 0.01)
     assert ask(Request(), forecast="auto")[1].record
-    assert ask(Request(), forecast="never")[1] == Foreseen()
+    assert ask(Request(), forecast="never")[1].record is None
     assert len(machine.places) == 3
 
 

@@ -73,6 +73,21 @@ def test_a_search_is_settled_once(tmp_path: Path) -> None:
     assert (tmp_path / FORECAST).read_bytes() == before
 
 
+def test_a_forecast_that_was_never_settled_goes_where_other_is_run_and_a_settled_one_stays(
+    tmp_path: Path,
+) -> None:
+    kept(tmp_path, 100)
+    sat(tmp_path, monday=30.0)
+    Foreseen(scope={"trials": 20}).keep(tmp_path)
+    assert settled(tmp_path)
+    Foreseen(scope={"trials": 40}).keep(tmp_path)
+    assert read_json(tmp_path / FORECAST)["actual_seconds"] == 30
+    kept(tmp_path, 100, trials=30)
+    Foreseen(scope={"trials": 40}).keep(tmp_path)
+    assert settled(tmp_path) == []
+    assert not (tmp_path / FORECAST).exists()
+
+
 def test_without_a_forecast_nothing_is_written_or_said(tmp_path: Path) -> None:
     Foreseen().keep(tmp_path)
     assert settled(tmp_path) == []
