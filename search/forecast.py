@@ -82,11 +82,13 @@ class Forecast(Frozen):
 @dataclass(frozen=True)
 class Left:
     """What of a search is still to be run: of `trials`, `ended` are on record; `again` runs of the confirmation,
-    None while the trials that choose its candidates have not all ended."""
+    None while the trials that choose its candidates have not all ended. `confirmed`: the best of those on record
+    have been run again already."""
 
     trials: int
     ended: int = 0
     again: int | None = None
+    confirmed: bool = False
 
     def runs(self, search: SearchConfig) -> int:
         """How many runs that is; of the confirmation the most that there may be."""
@@ -113,6 +115,7 @@ def forecast_search(
         confirm_seeds=search.confirm_seeds,
         restart=WORKER_SECONDS + found.start + found.load,
         again_left=left.again,
+        confirmed=left.confirmed,
     )
     lives, start = simulate(race), _start(found, SEARCH_RAY_SECONDS)
     trials, complete = left.trials - left.ended, float(lives.complete.mean())

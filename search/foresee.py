@@ -147,10 +147,11 @@ def _typical(config: StudyConfig) -> TrainConfig:
 
 def _left(study: Study, config: StudyConfig) -> Left:
     records = study.records()
+    confirmation = Confirmation.of(config, records, study.reruns())
     if len(records) < config.search.trials:
-        return Left(config.search.trials, len(records))
-    missing = Confirmation.of(config, records, study.reruns()).missing
-    return Left(len(records), len(records), len(missing))
+        confirmed = bool(confirmation.runs) and not confirmation.missing
+        return Left(config.search.trials, len(records), confirmed=confirmed)
+    return Left(len(records), len(records), len(confirmation.missing))
 
 
 def _long(inputs: "Inputs", config: TrainConfig, runs: int) -> bool:

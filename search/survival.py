@@ -37,7 +37,8 @@ class Race:
     that ends by itself, `again` those of a run of the confirmation. A trial may be stopped at the evaluations
     `judged`, and stays while it is among the best `keep` there. Of `trials`, `ended` are on record and take none.
     Before it all slots but one need `restart` seconds: Tune keeps one idle worker, and the confirmation's runs are
-    not known before the last trial has ended. `again_left` of these are left; None until then.
+    not known before the last trial has ended. `again_left` of these are left; None until then. `confirmed`:
+    the best of those on record have been run again already.
     """
 
     percents: tuple[int, ...]
@@ -52,6 +53,7 @@ class Race:
     confirm_seeds: int
     restart: float = 0.0
     again_left: int | None = None
+    confirmed: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,4 +184,7 @@ class _Search:
         if self._race.again_left is not None:
             return self._race.again_left
         candidates = {DEFAULT, *(trial for _, trial in sorted(self._values)[:TOP])}
-        return self._race.confirm_seeds * len(candidates) if len(candidates) > 1 else 0
+        if len(candidates) < 2:
+            return 0
+        known = self._race.ended if self._race.confirmed else 0
+        return self._race.confirm_seeds * sum(number >= known for number in candidates)

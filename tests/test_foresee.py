@@ -20,7 +20,7 @@ from search.foresee import DAY, Request, foresee_promotion, foresight
 from search.foreseen import FORECAST, Foreseen
 from search.probing import Place, ProbeError
 from search.promotion import PromoteConfig
-from search.record import StudyConfig
+from search.record import StudyConfig, record_of
 from search.rungs import Plan
 from search.study import Study
 from train_fn.config import DatasetSpec
@@ -166,6 +166,21 @@ def test_only_what_is_left_is_foreseen(ask: Ask, tmp_path: Path) -> None:
     confirming = ask(Request(), trials=15, confirm_seeds=1)[1].record or {}
     assert confirming["training_seconds"] == 0
     assert confirming["confirmation_seconds"] > 0
+
+
+def test_the_forecast_of_an_extension_leaves_out_the_runs_of_the_confirmation_that_were_made(
+    ask: Ask, tmp_path: Path
+) -> None:
+    study = recorded(tmp_path, 15, confirm_seeds=1)
+
+    def confirmation() -> float:
+        return (ask(Request(), trials=16, confirm_seeds=1)[1].record or {})["confirmation_seconds"]
+
+    before = confirmation()
+    for number, seed in study.confirmation().missing:
+        last = {"progress": 100, "objective": 0.5, "seconds": 2.0}
+        study.end(record_of(study.ask_again(number, seed), [last], "COMPLETE"))
+    assert confirmation() < before / 3
 
 
 def test_a_time_budget_chooses_as_many_trials_as_fit(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,6 +120,17 @@ def test_the_confirmation_runs_the_default_and_at_most_three_more_on_each_seed()
     assert set(shared.wall) == {2}
 
 
+def test_an_extended_search_confirms_only_what_comes_new_among_the_best() -> None:
+    anew, extended = (
+        simulate(race((100,), trials=21, ended=20, confirm_seeds=2, confirmed=done)) for done in (False, True)
+    )
+    assert set(anew.again) <= {6, 8}
+    assert set(extended.again) == {0, 2}
+    assert extended.again.mean() / 2 == pytest.approx(
+        3 / 21, abs=0.05
+    )  # as often as the last is among the best
+
+
 def test_the_confirmation_waits_for_all_workers_but_one_to_start_again() -> None:
     """Runs of a second, two slots, of which one is ready 2.5 s later."""
     late = _Search(race(slots=2, restart=2.5), [])
