@@ -59,7 +59,7 @@ def _find(paths: "Paths", name: str | None) -> "Study":
 
 def _changed(folder: Path) -> float:
     """When the study's record last grew."""
-    files = (folder / "config.yaml", folder / "trials.jsonl")
+    files = [folder / name for name in ("config.yaml", "trials.jsonl", "confirm.jsonl")]
     return max(file.stat().st_mtime for file in files if file.exists())
 
 

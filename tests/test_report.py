@@ -188,6 +188,7 @@ def test_the_newest_study_is_taken_and_another_by_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import os
+    import time
 
     for name, age in (("old", 100), ("new", 0), ("older", 200)):
         folder = make_study(tmp_path / "studies" / name, []).folder
@@ -197,6 +198,12 @@ def test_the_newest_study_is_taken_and_another_by_name(
     assert f"report   {tmp_path / 'studies' / 'new' / 'report.html'}" in capsys.readouterr().out
     assert main(["--output", str(tmp_path), "--study", "old"]) == 0
     assert sorted(path.parent.name for path in tmp_path.rglob("report.html")) == ["new", "old"]
+    (tmp_path / "studies" / "old" / "confirm.jsonl").touch()
+    now = time.time() + 5  # its confirmation is what goes on
+    os.utime(tmp_path / "studies" / "old" / "confirm.jsonl", (now, now))
+    capsys.readouterr()
+    assert main(["--output", str(tmp_path)]) == 0
+    assert f"report   {tmp_path / 'studies' / 'old' / 'report.html'}" in capsys.readouterr().out
 
 
 def test_what_a_bad_command_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
