@@ -10,11 +10,13 @@ from search.record import StudyConfig
 from search.space import Point
 from search.target import steps_of
 from search.transfer import Interval, Transfer, propose
+from train_fn.config import NO_NUMBER
 from train_fn.errors import InputError
 from train_fn.storage import Paths
 from train_fn.values import Frozen
 
-FREE = {"max_rows", "seed", *Point.model_fields}  # may differ between studies: size, chance, what is tried
+# May differ between studies: size, chance, what is tried, and what decides no number.
+FREE = {"max_rows", "seed", *Point.model_fields, *NO_NUMBER}
 TELLING = 1.5  # times the copied rate; nearer ones end too much alike for a probe to tell them apart
 LIMIT = 3.0  # times the copied rate, either way: as far as a move goes without a probe
 

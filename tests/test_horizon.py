@@ -59,6 +59,7 @@ def horizon_of(chosen: Selection) -> Horizon:
 def test_trials_of_other_sizes_and_seeds_count_and_those_of_other_trainings_do_not(paths: Paths) -> None:
     choice = law(paths, -0.2)
     study(paths, "again", sweep(3e-4, 6), rows=2_000, seed=7, max_rows=2_000, lora_rank=8, learning_rate=2e-4)
+    study(paths, "kept", sweep(3e-4, 5), rows=2_000, wandb_log_model="none", keep_checkpoints=3)
     study(paths, "longer", sweep(3e-4), epochs=2)
     study(paths, "model", sweep(3e-4), model="other/model")
     study(paths, "stopped", [ended(0, 0.1, "PRUNED"), ended(1, None, "FAILED")], seed=8)
@@ -67,8 +68,9 @@ def test_trials_of_other_sizes_and_seeds_count_and_those_of_other_trainings_do_n
         ("small, 2,000 rows", 63),
         ("large, 20,000 rows", 625),
         ("again, 2,000 rows", 63),
+        ("kept, 2,000 rows", 63),
     }
-    assert len(found) == 12 + 12 + 6
+    assert len(found) == 12 + 12 + 6 + 5
 
 
 def test_the_winners_rate_moves_with_the_exponent_of_the_studies(paths: Paths) -> None:
