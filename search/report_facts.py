@@ -9,7 +9,7 @@ from typing import Literal
 
 from search.config import SearchConfig
 from search.confirm import Confirmed
-from search.record import StudyConfig, TrialRecord, best_of
+from search.record import StudyConfig, TrialRecord
 from search.study import Study
 from train_fn.errors import InputError
 
@@ -18,13 +18,15 @@ from train_fn.errors import InputError
 class Facts:
     """One study's record: `records` are the ended trials by number, `under_way` those asked for and not ended.
 
-    `confirmed` is there once the winner is, `missing` are the runs of the confirmation that are still to be made.
+    `best` is the trial to promote, if any. `confirmed` is there once the winner is, `missing` are the runs of the
+    confirmation that are still to be made.
     """
 
     name: str
     config: StudyConfig
     records: tuple[TrialRecord, ...]
     under_way: tuple[int, ...]
+    best: TrialRecord | None = None
     confirmed: Confirmed | None = None
     missing: int = 0
 
@@ -42,15 +44,8 @@ class Facts:
                 f"the trials of study {study.name} must be a record of this version, but: {error}; "
                 "search anew, or report with the version that searched"
             ) from error
-        return cls(
-            study.name, config, tuple(records), under_way, winner.confirmed if winner else None, missing
-        )
-
-    @cached_property
-    def best(self) -> TrialRecord | None:
-        """The confirmed winner; until there is one, the complete trial with the lowest validation log loss."""
-        winner = self.confirmed.winner if self.confirmed else None
-        return next((item for item in self.records if item.number == winner), None) or best_of(self.records)
+        best, confirmed = (winner.trial, winner.confirmed) if winner else (None, None)
+        return cls(study.name, config, tuple(records), under_way, best, confirmed, missing)
 
     @cached_property
     def default(self) -> TrialRecord | None:

@@ -202,7 +202,8 @@ def test_the_commands_name_what_is_not_the_default_alone(tmp_path: Path) -> None
     train, search = resolve(spec, {}, {})
     data = DataInfo(name="100k", builtin=False, source="hub", revision="r", fingerprint="f", train_rows=9)
     config = StudyConfig(dataset=data, train=train, search=search)
-    facts = Facts(config.default_name(spec), config, (ended(0, 0.5), ended(1, 0.4)), ())
+    records = (ended(0, 0.5), ended(1, 0.4))
+    facts = Facts(config.default_name(spec), config, records, (), best=records[1])
     here = Paths.of(None)
     assert tune_command(facts, here) == "python search/tune.py --dataset 100k --trials 20"
     told = f"python search/promote.py --study {facts.name} --trial 1 --dataset 2M"
