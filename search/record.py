@@ -43,13 +43,11 @@ class StudyConfig(Frozen):
     @property
     def identity(self) -> dict[str, Any]:
         """What must be equal for trials to be comparable; flat, with dotted keys."""
-        data = {
-            "dataset": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint},
-            "halves": self.halves,
-        }
+        data = {"dataset": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint}}
+        halves = {"halves": self.halves} if self.halves is not None else {}
         prior = {"prior": self.prior, "prior_top": self.search.prior_top} if self.prior is not None else {}
         train = self.train.model_dump(mode="json", exclude=NO_NUMBER)
-        return dict(_flatten({**data, **train, **self.search.identity, **prior}))
+        return dict(_flatten({**data, **halves, **train, **self.search.identity, **prior}))
 
     def unlike(self, given: "StudyConfig") -> list[str]:
         """A line for each setting that keeps trials of the two from being compared."""
