@@ -125,18 +125,29 @@ def test_a_probe_of_other_settings_waits_and_takes_nothing_from_the_one_at_work(
     waits = "import time, pathlib, sys; here = pathlib.Path(sys.argv[1]); (here / 'here').touch()\n"
     waits += "while not list(here.parents[1].glob('go')): time.sleep(0.01)\n"
     folders = stand_in(waits + writes(found()))
+    said = ""
+
+    def until(seen: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 30
+        while not seen():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def waiting() -> bool:
+        nonlocal said
+        said += capsys.readouterr().out
+        return "waiting" in said
+
     with ThreadPoolExecutor() as threads:
-        first = threads.submit(probe)
-        while not list((tmp_path / "set").glob(".probe.*.tmp/0/here")):
-            assert not first.done()
-            time.sleep(0.01)
-        second = threads.submit(probe, lora_rank=32)
-        while "waiting" not in capsys.readouterr().out:
-            assert not second.done()
-            time.sleep(0.01)
-        assert len(folders) == 1
-        assert (tmp_path / "set" / ".probe.lock").exists()  # by which `make clean-runs` knows
-        (tmp_path / "set" / "go").touch()
+        try:
+            first = threads.submit(probe)
+            until(lambda: list((tmp_path / "set").glob(".probe.*.tmp/0/here")))
+            second = threads.submit(probe, lora_rank=32)
+            until(lambda: len(folders) > 1 or waiting())
+            assert len(folders) == 1
+            assert (tmp_path / "set" / ".probe.lock").exists()  # by which `make clean-runs` knows
+        finally:
+            (tmp_path / "set" / "go").touch()
         assert first.result() == second.result() == found()
 
 
