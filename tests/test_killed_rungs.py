@@ -97,7 +97,7 @@ def test_rungs_killed_in_the_middle_choose_and_train_the_same(rows: Path, tmp_pa
     assert left.keys() == right.keys()
     assert all(torch.equal(left[name], right[name]) for name in left)
     kinds = sorted(found.job_type for found in read_runs(calm.parent / "logs" / RUN))
-    assert kinds == ["promotion", *5 * ["rung"]]
+    assert kinds == ["delivery", "promotion", *5 * ["rung"]]
     assert "finished already" in finish(promote(rows, killed, *TOP))
 
 
