@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from train_fn.config import TrainConfig
+from train_fn.errors import InputError
 
 SEED = 1
 BEGIN = "begin"
@@ -48,9 +49,15 @@ class Slot:
     def wait(self) -> Any:
         """What it trains on when the order is prepared, the processor's seconds when it is carried out.
 
-        Raises EOFError when the process has ended.
+        Raises InputError when the process has ended.
         """
-        return self._pipe.recv()
+        try:
+            return self._pipe.recv()
+        except EOFError:
+            raise InputError(
+                "a process that trains ended before its order was carried out, most likely for want of memory; "
+                "give less: --set micro_batch_tokens=512"
+            ) from None
 
 
 def _serve(pipe: Connection, setting: Setting, threads: int) -> None:

@@ -6,7 +6,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train_fn.batching import Steps, collate, micro_batches, padded, rank_share, stratified_subset
+from train_fn.batching import (
+    Steps,
+    collate,
+    micro_batches,
+    padded,
+    powers_of_two,
+    rank_share,
+    stratified_subset,
+)
 from train_fn.tokenized import Split
 
 LENGTHS = st.lists(st.integers(1, 400), min_size=1, max_size=60).map(
@@ -41,6 +49,15 @@ def test_sorting_by_length_saves_padding() -> None:
     lengths = np.random.default_rng(0).integers(10, 380, 256)
     spent = sum(len(b) * padded(int(lengths[b].max())) for b in micro_batches(np.arange(256), lengths, 4096))
     assert spent < 1.1 * lengths.sum() + 8 * 256
+
+
+@pytest.mark.parametrize(
+    ("rows", "sizes"), [(0, []), (1, [1]), (6, [4, 2]), (64, [64]), (95, [64, 16, 8, 4, 2, 1])]
+)
+def test_rows_are_cut_to_powers_of_two_in_their_order(rows: int, sizes: list[int]) -> None:
+    parts = powers_of_two(np.arange(rows)[::-1])
+    assert [len(part) for part in parts] == sizes
+    assert [row for part in parts for row in part.tolist()] == list(range(rows))[::-1]
 
 
 @pytest.mark.parametrize(("length", "width"), [(1, 8), (8, 8), (9, 16), (384, 384)])

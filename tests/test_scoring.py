@@ -123,6 +123,17 @@ def test_a_stream_is_read_a_part_at_a_time(scorer: TextScorer, monkeypatch: pyte
     assert [len(part) for part in scorer.stream(rows())] == [2] * 5
 
 
+def test_a_long_file_gives_the_model_few_shapes(scorer: TextScorer) -> None:
+    met: set[tuple[int, ...]] = set()
+    hook = scorer._scorer.model.register_forward_pre_hook(lambda _, given: met.add(tuple(given[0].shape)))
+    sizes = np.random.default_rng(5).integers(1, 60, 40)
+    for size in sizes:
+        scorer.score(["a b c"] * int(size))
+    hook.remove()
+    assert len(set(sizes)) > 20
+    assert {rows for rows, _ in met} <= {1, 2, 4, 8, 16, 32}, "as many kernels as a CPU must keep"
+
+
 AI, HUMAN = LABELS
 
 

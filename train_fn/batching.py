@@ -98,6 +98,16 @@ def micro_batches(rows: Rows, lengths: NDArray[np.int64], budget: int, *, packed
     return batches
 
 
+def powers_of_two(rows: Rows) -> list[Rows]:
+    """Cut rows, in their order, to parts of as many rows as a power of two, the largest first."""
+    parts = []
+    while len(rows):
+        size = 1 << (len(rows).bit_length() - 1)
+        parts.append(rows[:size])
+        rows = rows[size:]
+    return parts
+
+
 def ranks() -> tuple[int, int]:
     """This process's rank and the number of ranks."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import nn
 
-from train_fn.batching import Rows, collate, micro_batches, rank_share, ranks
+from train_fn.batching import Rows, collate, micro_batches, powers_of_two, rank_share, ranks
 from train_fn.cache import Split
 from train_fn.config import TrainConfig
 from train_fn.loss import NonFiniteLossError
@@ -64,6 +64,10 @@ class Scorer:
         logits = np.zeros((len(rows), 2), dtype=np.float32)
         budget, packed = self.config.token_budget * EVAL_BUDGET, self.config.packed
         batches = micro_batches(mine, lengths[mine], budget, packed=packed)
+        if not packed and batches:
+            # What is left over has any number of rows, and oneDNN keeps kernels of every shape it has met: over
+            # a file of a million texts, hundreds of MB.
+            batches[-1:] = powers_of_two(batches[-1])
         while batches:
             batch = batches.pop(0)
             ids, last, _ = collate(split, rows[batch], self.pad_id, device, packed=packed)
