@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from train_fn.batching import (
     Steps,
     collate,
+    few_shapes,
     micro_batches,
     padded,
-    powers_of_two,
     rank_share,
     stratified_subset,
 )
@@ -52,12 +52,16 @@ def test_sorting_by_length_saves_padding() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "sizes"), [(0, []), (1, [1]), (6, [4, 2]), (64, [64]), (95, [64, 16, 8, 4, 2, 1])]
+    ("rows", "sizes"),
+    [(0, []), (1, [1]), (6, [4, 2]), (64, [64]), (95, [64, 16, 8, 4, 2, 1]), (106, [100, 4, 2])],
 )
-def test_rows_are_cut_to_powers_of_two_in_their_order(rows: int, sizes: list[int]) -> None:
-    parts = powers_of_two(np.arange(rows)[::-1])
-    assert [len(part) for part in parts] == sizes
-    assert [row for part in parts for row in part.tolist()] == list(range(rows))[::-1]
+def test_what_is_left_over_is_cut_to_powers_of_two(rows: int, sizes: list[int]) -> None:
+    lengths = np.full(rows, 8)
+    batches = few_shapes(np.arange(rows), lengths, 800)
+    assert [len(batch) for batch in batches] == sizes
+    assert [row for batch in batches for row in batch.tolist()] == list(range(rows))
+    packed = [cut(np.arange(rows), lengths, 800, packed=True) for cut in (few_shapes, micro_batches)]
+    assert [len(batch) for batch in packed[0]] == [len(batch) for batch in packed[1]]
 
 
 @pytest.mark.parametrize(("length", "width"), [(1, 8), (8, 8), (9, 16), (384, 384)])

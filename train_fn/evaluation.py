@@ -9,7 +9,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import nn
 
-from train_fn.batching import Rows, collate, micro_batches, powers_of_two, rank_share, ranks
+from train_fn.batching import Rows, collate, micro_batches, rank_share, ranks
 from train_fn.cache import Split
 from train_fn.config import TrainConfig
 from train_fn.loss import NonFiniteLossError
@@ -33,7 +33,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores rows with the model as it is at the call, in batches that `config` cuts, as far as they fit.
+    """Scores rows with the model as it is at the call, in batches that `cut` makes for `config`, if they fit.
 
     `check(n)` is called after each batch of n rows: for progress, and it may raise to stop.
     """
@@ -42,6 +42,7 @@ class Scorer:
     pad_id: int
     config: TrainConfig
     check: Callable[[int], None] = lambda rows: None
+    cut: Callable[..., list[Rows]] = micro_batches
 
     def __call__(self, split: Split, rows: Rows) -> Scores:
         """The scores of `rows` in their order, the same on every rank. Raises NonFiniteLossError."""
@@ -63,11 +64,7 @@ class Scorer:
         mine = rank_share(np.arange(len(rows)), lengths, rank, world)
         logits = np.zeros((len(rows), 2), dtype=np.float32)
         budget, packed = self.config.token_budget * EVAL_BUDGET, self.config.packed
-        batches = micro_batches(mine, lengths[mine], budget, packed=packed)
-        if not packed and batches:
-            # What is left over has any number of rows, and oneDNN keeps kernels of every shape it has met: over
-            # a file of a million texts, hundreds of MB.
-            batches[-1:] = powers_of_two(batches[-1])
+        batches = self.cut(mine, lengths[mine], budget, packed=packed)
         while batches:
             batch = batches.pop(0)
             ids, last, _ = collate(split, rows[batch], self.pad_id, device, packed=packed)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from train_fn.batching import few_shapes
 from train_fn.config import LABELS
 from train_fn.delivered import DeliveredRun
 from train_fn.evaluation import Scorer
@@ -66,7 +67,7 @@ class TextScorer:
         # The training's kind of attention may not be there on this machine.
         config = found.train.model_copy(update={"attention": "auto"})
         base = load_base(source, config, device or default_device())
-        scorer = Scorer(found.detector(base), pad_token_id(tokenizer), base.resolve(config))
+        scorer = Scorer(found.detector(base), pad_token_id(tokenizer), base.resolve(config), cut=few_shapes)
         return cls(scorer, tokenizer, config.max_length, rule)
 
     def score(self, texts: Sequence[str | None], domains: Sequence[str | None] = ()) -> list[TextScore]:
